@@ -346,7 +346,8 @@ class Rule:
     digest: str
     where: Form | None = None
     mode: Form | None = None
-    every_s: float | None = None
+    every: Form | None = None
+    """Seconds (number or text such as `60s`) until the next look; asked at the end of a pass."""
     backoff: Backoff = Backoff()
     serialize: Form | None = None
     let: Mapping[str, Form] = field(default_factory=dict)
