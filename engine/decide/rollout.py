@@ -1,0 +1,127 @@
+"""Decide which outdated item may change now: a few at a time, each well again before the next.
+
+An item takes a place of the budget while it is outdated and let go, or up to date and not
+healthy yet. Outdated items that are not well go first (the change may be their cure, and they
+are down already), the one that `last` names goes last. Anything Unknown about an item keeps its
+place taken. Pure. Neighbour: `steps` calls it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.base.kinds import Key
+from engine.base.model import Lane, PlannedStep, Snapshot
+from engine.base.values import Unknown, Value
+from engine.decide.manifest import kube_write
+from engine.decide.verdict import because, holds, lane_of
+from engine.expr import Scope
+from engine.ruleset.model import RolloutStep, Step
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    name: str
+    scope: Scope
+    outdated: bool | Unknown
+    in_flight: bool | Unknown
+    healthy: bool | Unknown
+    last: bool
+
+    @property
+    def takes_a_place(self) -> bool:
+        if self.outdated is False:
+            return self.healthy is not True
+        return self.outdated is not True or self.in_flight is not False
+
+    @property
+    def may_start(self) -> bool:
+        return self.outdated is True and self.in_flight is False
+
+
+def decide_rollout(
+    step: Step, body: RolloutStep, snapshot: Snapshot, scope: Scope
+) -> tuple[list[PlannedStep], dict[str, Value]]:
+    """At most as many starts as there are free places, and what `act.<id>` says of it."""
+    listed = body.items.evaluate(scope)
+    if isinstance(listed, Unknown):
+        return [PlannedStep(id=step.id, phase="blocked", reason=because(listed))], {}
+    items = [_look_at(body, item, scope) for item in listed or ()]
+    busy = [item.name for item in items if item.takes_a_place]
+    waiting = sorted((item for item in items if item.may_start), key=lambda item: (item.last, item.healthy is True))
+    facts: dict[str, Value] = {
+        "outdated": sum(item.outdated is not False for item in items),
+        "inFlight": len(busy),
+        "waiting": len(waiting),
+        "paused": False,
+        "reason": "RollingOut" if waiting or busy else "UpToDate",
+        "message": f"{len(waiting)} wait, in flight: {', '.join(busy) or 'none'}",
+    }
+    settled = _settled(step, body, items, snapshot, scope)
+    if not waiting:
+        return settled, facts
+    obstacle = _obstacle(body, busy, waiting, scope)
+    if obstacle is not None:
+        facts |= {"paused": True, "reason": "Paused", "message": obstacle.reason}
+        return [*settled, PlannedStep(id=step.id, phase=obstacle.phase, reason=obstacle.reason)], facts
+    room = max(0, _budget(body, scope) - len(busy))
+    return [*settled, *(_start(step, body, item, snapshot) for item in waiting[:room])], facts
+
+
+def _look_at(body: RolloutStep, item: Value, scope: Scope) -> _Item:
+    inner = scope.child({body.item_name: item})
+    outdated = holds(body.outdated, inner, otherwise=False)
+    return _Item(
+        name=item["metadata"]["name"],
+        scope=inner,
+        outdated=outdated,
+        in_flight=holds(body.in_flight, inner, otherwise=False) if outdated is True else False,
+        healthy=holds(body.healthy, inner, otherwise=True),
+        last=holds(body.last, inner, otherwise=False) is True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    phase: Literal["blocked", "waiting"]
+    reason: str
+
+
+def _obstacle(body: RolloutStep, busy: list[str], waiting: list[_Item], scope: Scope) -> _Obstacle | None:
+    if len(busy) >= _budget(body, scope):
+        return _Obstacle("waiting", f"waits for {', '.join(busy)}")
+    gate = holds(body.gate, scope, otherwise=True)
+    if isinstance(gate, Unknown):
+        return _Obstacle("blocked", because(gate))
+    if not gate:
+        return _Obstacle("waiting", f"the gate is closed; {waiting[0].name} is next")
+    return None
+
+
+def _budget(body: RolloutStep, scope: Scope) -> int:
+    value = body.max_unavailable.evaluate(scope) if body.max_unavailable is not None else 1
+    return max(1, int(value)) if isinstance(value, int | float) else 1
+
+
+def _start(step: Step, body: RolloutStep, item: _Item, snapshot: Snapshot) -> PlannedStep:
+    write = kube_write(body.do, snapshot, item.scope)
+    holder = Key(body.do.kind, snapshot.key.namespace, item.name)
+    lane = lane_of(body.lane, holder, item.scope)
+    for value in (write, lane):
+        if isinstance(value, Unknown):
+            return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(value))
+    assert not isinstance(write, Unknown) and not isinstance(lane, Unknown)
+    return PlannedStep(id=step.id, item=item.name, phase="do", effect=write, lane=lane, why=f"{item.name} is next")
+
+
+def _settled(
+    step: Step, body: RolloutStep, items: list[_Item], snapshot: Snapshot, scope: Scope
+) -> list[PlannedStep]:
+    """Give back the lane of every item that is up to date and well."""
+    planned = []
+    for item in items:
+        lane = lane_of(body.lane, Key(body.do.kind, snapshot.key.namespace, item.name), scope)
+        if isinstance(lane, Lane) and not item.takes_a_place:
+            planned.append(PlannedStep(id=step.id, item=item.name, phase="done", release=lane))
+    return planned

@@ -1,0 +1,211 @@
+"""Decide one step of a rule: do it, skip it, wait for it, or say what it is blocked by.
+
+The order of the questions is the safety of the engine: the guards first (Unknown blocks), then
+whether it is done, then its gate, and only then what would be sent; an Unknown in what would be
+sent blocks as well. Pure. Neighbours: `plan` and `finalize` call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.base.errors import ExpressionError
+from engine.base.model import CapabilityCall, Effect, Intent, Lane, Made, Phase, PlannedStep, Snapshot, TalosCall
+from engine.base.timestamps import epoch
+from engine.base.values import Unknown, Value, first_unknown
+from engine.decide.children import decide_children
+from engine.decide.manifest import kube_write
+from engine.decide.rollout import decide_rollout
+from engine.decide.verdict import all_hold, because, holds, lane_of, text_of
+from engine.expr import Scope
+from engine.ruleset.model import CallRead, CallStep, ChildrenStep, Connect, Form, KubeStep, RolloutStep, Step, TalosStep
+
+StepResult = dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What every step of one pass shares."""
+
+    snapshot: Snapshot
+    scope: Scope
+
+
+class MadeNames:
+    """`made` while planning: each field stands for what `make` will give."""
+
+    def lookup(self, name: str) -> Value:
+        """The stand-in for one field."""
+        return Made(name)
+
+
+def decide_step(step: Step, context: StepContext) -> tuple[list[PlannedStep], StepResult]:
+    """The planned items of one step, and what `act.<id>` says of it."""
+    planned: list[PlannedStep] = []
+    extra: StepResult = {}
+    try:
+        for item, scope in _items(step, context.scope):
+            if isinstance(scope, Unknown):
+                planned.append(PlannedStep(id=step.id, phase="blocked", reason=because(scope)))
+            elif isinstance(step.body, ChildrenStep | RolloutStep):
+                some, extra = _many(step, step.body, context.snapshot, scope)
+                planned.extend(some)
+            else:
+                planned.append(replace(_one(step, context.snapshot, scope), item=item))
+    except ExpressionError as error:
+        planned.append(PlannedStep(id=step.id, phase="blocked", reason=str(error)))
+    return planned, {**_result(planned), **extra}
+
+
+def _items(step: Step, scope: Scope) -> Iterator[tuple[str, Scope | Unknown]]:
+    if step.for_each is None:
+        yield "", scope
+        return
+    items = step.for_each.items.evaluate(scope)
+    if isinstance(items, Unknown):
+        yield "", items
+        return
+    for item in items or ():
+        inner = scope.child({step.for_each.name: item})
+        yield str(step.for_each.key.evaluate(inner)), inner
+
+
+def _many(
+    step: Step, body: ChildrenStep | RolloutStep, snapshot: Snapshot, scope: Scope
+) -> tuple[list[PlannedStep], StepResult]:
+    guard = all_hold(step.when, scope)
+    if guard is not True:
+        blocked = isinstance(guard, Unknown)
+        reason = because(guard) if isinstance(guard, Unknown) else "`when` is false"
+        skipped = PlannedStep(id=step.id, phase="blocked" if blocked else "skipped", reason=reason)
+        return [skipped], {}
+    if isinstance(body, ChildrenStep):
+        return decide_children(step, body, snapshot, scope)
+    return decide_rollout(step, body, snapshot, scope)
+
+
+def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
+    """One plain step: kube, talos or call."""
+    intent = _intent(step, snapshot, scope)
+    if isinstance(intent, Unknown):
+        return PlannedStep(id=step.id, phase="blocked", reason=because(intent))
+    if intent is not None:
+        scope = scope.child({"once": {"target": intent.target}})
+    lane = lane_of(step.lane, snapshot.key, scope)
+    if isinstance(lane, Unknown):
+        return PlannedStep(id=step.id, phase="blocked", reason=because(lane))
+    if step.until is not None and (intent is None or intent.attempt > 0):
+        reached = step.until.evaluate(scope)
+        if reached is True:
+            closing = replace(intent, done=True) if intent is not None and not intent.done else None
+            return PlannedStep(id=step.id, phase="done", once=closing, release=lane)
+    guard = all_hold(step.when, scope)
+    if isinstance(guard, Unknown):
+        return PlannedStep(id=step.id, phase="blocked", reason=because(guard))
+    if not guard:
+        return PlannedStep(id=step.id, phase="skipped", reason="`when` is false")
+    if intent is not None and intent.done:
+        return PlannedStep(id=step.id, phase="done", release=lane)
+    why = text_of(step.why, scope)
+    gate = holds(step.gate, scope, otherwise=True)
+    if gate is not True:
+        reason = because(gate) if isinstance(gate, Unknown) else "its gate is closed"
+        return PlannedStep(id=step.id, phase="blocked" if isinstance(gate, Unknown) else "waiting", reason=reason, why=why)
+    return _executable(step, snapshot, scope, intent, lane, why)
+
+
+def _executable(
+    step: Step, snapshot: Snapshot, scope: Scope, intent: Intent | None, lane: Lane | None, why: str
+) -> PlannedStep:
+    make = _make(step.make, scope)
+    effect = effect_of(step.body, snapshot, scope.child({"made": MadeNames()}) if step.make else scope)
+    record = step.record.evaluate(scope) if step.record is not None else None
+    for value in (make, effect, record):
+        if isinstance(value, Unknown):
+            return PlannedStep(id=step.id, phase="blocked", reason=because(value), why=why)
+    assert not isinstance(effect, Unknown) and not isinstance(make, Unknown)
+    return PlannedStep(
+        id=step.id,
+        phase="do",
+        why=why,
+        effect=effect,
+        make=make,
+        once=intent,
+        lane=lane,
+        record=None if record is None else str(record),
+        irreversible=step.hazard == "irreversible",
+    )
+
+
+def effect_of(body: KubeStep | TalosStep | CallStep | Any, snapshot: Snapshot, scope: Scope) -> Effect | Unknown:
+    """What would be sent, or the Unknown inside it."""
+    if isinstance(body, KubeStep):
+        return kube_write(body, snapshot, scope)
+    if isinstance(body, CallStep):
+        given = body.input.evaluate(scope)
+        return first_unknown(given) or CapabilityCall(name=body.capability.name, input=given)
+    request = {} if body.request is None else body.request.evaluate(scope)
+    where = connection(body.connect, scope)
+    unknown = first_unknown(request) or (where if isinstance(where, Unknown) else None)
+    if unknown is not None:
+        return unknown
+    address, identity = where
+    return TalosCall(method=body.method, address=address, identity=identity, request=request)
+
+
+def connection(connect: Connect, scope: Scope) -> tuple[str, Any] | Unknown:
+    """Address and identity (None: maintenance mode) of a Talos call."""
+    address = connect.endpoint.evaluate(scope)
+    insecure = connect.insecure.evaluate(scope) if connect.insecure is not None else False
+    unknown = first_unknown([address, insecure])
+    if unknown is not None:
+        return unknown
+    if insecure or connect.identity is None:
+        return str(address), None
+    identity = connect.identity.evaluate(scope)
+    return identity if isinstance(identity, Unknown) else (str(address), identity)
+
+
+def _make(make: CallRead | None, scope: Scope) -> CapabilityCall | Unknown | None:
+    if make is None:
+        return None
+    given = make.input.evaluate(scope)
+    return first_unknown(given) or CapabilityCall(name=make.capability.name, input=given)
+
+
+def _intent(step: Step, snapshot: Snapshot, scope: Scope) -> Intent | Unknown | None:
+    """The written intent of this step, or a fresh one with attempt 0 and the target it would take."""
+    if step.once is None:
+        return None
+    key = step.once.key.evaluate(scope)
+    if isinstance(key, Unknown):
+        return key
+    for written in (snapshot.object.get("status") or {}).get("intents") or ():
+        if written["key"] == key:
+            return intent_from(written)
+    target = step.once.target.evaluate(scope) if step.once.target is not None else ""
+    if isinstance(target, Unknown):
+        return target
+    return Intent(key=str(key), target=str(target), attempt=0, at=snapshot.now)
+
+
+def intent_from(written: dict[str, Any]) -> Intent:
+    """An intent as `status.intents` keeps it; `at` is RFC 3339 there and seconds here."""
+    return Intent(
+        key=written["key"],
+        target=written.get("target", ""),
+        attempt=int(written.get("attempt", 1)),
+        at=epoch(written["at"]),
+        done=bool(written.get("done", False)),
+    )
+
+
+def _result(planned: list[PlannedStep]) -> StepResult:
+    """What later steps and conditions read as `act.<id>` before anything was sent."""
+    phases: set[Phase] = {item.phase for item in planned}
+    phase = next((word for word in ("blocked", "waiting", "do", "done") if word in phases), "skipped")
+    reason = next((item.reason for item in planned if item.phase == phase), "")
+    done = bool(planned) and phases <= {"done"}
+    return {"phase": phase, "reason": reason, "done": done, "failed": False, "error": None, "result": None}
