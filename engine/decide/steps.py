@@ -24,6 +24,10 @@ from engine.ruleset.model import CallRead, CallStep, ChildrenStep, Connect, Form
 
 StepResult = dict[str, Value]
 
+SETTLE_S = 5.0
+"""How long an open intent is only looked at before it may be sent again: a request that was on its
+way when a process died has arrived by then, so that what is observed is its effect."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
@@ -108,6 +112,8 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
         return PlannedStep(id=step.id, phase="skipped", reason="`when` is false")
     if intent is not None and intent.done:
         return PlannedStep(id=step.id, phase="done", release=lane)
+    if intent is not None and intent.attempt > 0 and snapshot.now - intent.at < SETTLE_S:
+        return PlannedStep(id=step.id, phase="waiting", reason="it may have been sent a moment ago; looking first")
     why = text_of(step.why, scope)
     gate = holds(step.gate, scope, otherwise=True)
     if gate is not True:

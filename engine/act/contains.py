@@ -1,0 +1,38 @@
+"""Whether a live object already holds everything that is wanted of it.
+
+Maps are compared key by key, so that defaults and other writers' fields do not count; lists
+item by item and of equal length, but for owner references and finalizers, which others add to.
+Pure. Neighbour: `kube` asks before each write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.base.values import Opaque
+
+_SHARED_LISTS = frozenset({"ownerReferences", "finalizers"})
+
+
+def contains(live: Any, wanted: Any) -> bool:
+    """True when nothing of `wanted` would change `live`. A wanted null is an absent key."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(_has(live, key, item) for key, item in wanted.items())
+    if isinstance(wanted, list):
+        if not isinstance(live, list) or len(live) != len(wanted):
+            return False
+        return all(contains(there, item) for there, item in zip(live, wanted, strict=True))
+    if isinstance(wanted, Opaque):
+        return bool(live == wanted.reveal())
+    return type(live) is type(wanted) and bool(live == wanted)
+
+
+def _has(live: Mapping[str, Any], key: str, wanted: Any) -> bool:
+    if wanted is None:
+        return live.get(key) is None
+    if key not in live:
+        return wanted == {} or wanted == []
+    if key in _SHARED_LISTS:
+        return all(any(contains(there, item) for there in live[key]) for item in wanted)
+    return contains(live[key], wanted)

@@ -1,0 +1,153 @@
+"""Write API objects: look first, write only what differs, never write what is there already.
+
+The cache is looked at before the API server, so a pass at rest sends nothing. Writes are
+server-side applies under one field manager: what a rule no longer says is taken away again.
+Neighbours: `perform` calls it, `contains` compares.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from engine.act.contains import contains
+from engine.base.errors import AlreadyExists, CapabilityError, Missing
+from engine.base.kinds import Key
+from engine.base.model import KubeWrite, Made, Outcome, OutcomeStatus, PlannedStep
+from engine.base.values import Opaque, Value, reveal
+from engine.ports.kube.client import KubeClient
+
+
+class Cache(Protocol):
+    """The watch cache, as far as writing needs it."""
+
+    def get(self, key: Key) -> Mapping[str, Any] | None: ...
+
+
+class KubeWriter:
+    """Writes through one client, comparing with one cache."""
+
+    def __init__(self, client: KubeClient, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    def live(self, key: Key) -> Mapping[str, Any]:
+        """The object as the API server has it now; raises Missing when it is gone."""
+        return self._client.get(key)
+
+    def write(self, step: PlannedStep, made: Mapping[str, Value] | None, *, dry: bool) -> Outcome:
+        """Carry out one KubeWrite; raises RemoteError."""
+        write = step.effect
+        assert isinstance(write, KubeWrite)
+        seen = self._cache.get(write.target)
+        status, message = self._write(write, seen, made, dry=dry)
+        if dry and status not in ("unchanged", "failed"):
+            message, status = f"would have {status} {write.target}", "would"
+        return Outcome(id=step.id, item=step.item, status=status, message=message)
+
+    def _write(
+        self, write: KubeWrite, seen: Mapping[str, Any] | None, made: Mapping[str, Value] | None, *, dry: bool
+    ) -> tuple[OutcomeStatus, str]:
+        if write.verb == "delete":
+            return self._delete(write.target, seen, dry=dry)
+        if write.verb == "create":
+            return self._create(write, seen, made, dry=dry)
+        manifest = _filled(_with_creation(write, seen), made)
+        if seen is not None and contains(seen, _as_stored(manifest)):
+            return "unchanged", ""
+        if write.verb == "patch":
+            change = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+            self._client.patch(write.target, reveal(change), dry_run=dry)
+        else:
+            self._client.apply(write.target, reveal(_as_stored(manifest)), dry_run=dry)
+        return ("created" if seen is None else "updated"), str(write.target)
+
+    def _create(
+        self, write: KubeWrite, seen: Mapping[str, Any] | None, made: Mapping[str, Value] | None, *, dry: bool
+    ) -> tuple[OutcomeStatus, str]:
+        """Create what is absent; what exists counts as done and is never overwritten."""
+        if seen is not None:
+            return "unchanged", ""
+        try:
+            self._client.get(write.target)
+            return "unchanged", ""
+        except Missing:
+            pass
+        manifest = _as_stored(_filled(_with_creation(write, None), made))
+        try:
+            self._client.create(write.target.kind, write.target.namespace, reveal(manifest), dry_run=dry)
+        except AlreadyExists:
+            return "unchanged", ""
+        return "created", str(write.target)
+
+    def _delete(self, target: Key, seen: Mapping[str, Any] | None, *, dry: bool) -> tuple[OutcomeStatus, str]:
+        if seen is None or seen["metadata"].get("deletionTimestamp"):
+            return "unchanged", ""
+        try:
+            self._client.delete(target, uid=seen["metadata"]["uid"], dry_run=dry)
+        except Missing:
+            return "unchanged", ""
+        return "deleted", str(target)
+
+    def add_finalizer(self, key: Key, live: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """Add a finalizer under the seen resource version; returns the object as written."""
+        return self._set_finalizers(key, live, [*(live["metadata"].get("finalizers") or ()), name])
+
+    def remove_finalizer(self, key: Key, live: Mapping[str, Any], name: str) -> None:
+        """Take a finalizer away; an object that is gone by then is what was wanted."""
+        try:
+            now = self._client.get(key)
+            left = [item for item in now["metadata"].get("finalizers") or () if item != name]
+            self._set_finalizers(key, now, left)
+        except Missing:
+            pass
+
+    def _set_finalizers(self, key: Key, seen: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
+        version = seen["metadata"]["resourceVersion"]
+        body = {"metadata": {"finalizers": names, "resourceVersion": version}}
+        return self._client.patch(key, body)
+
+
+def _with_creation(write: KubeWrite, seen: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The manifest with the annotations that count at creation only.
+
+    On an object that is there they are repeated as they stand, so that applying the rest does
+    not take them away, and one that a person removed stays removed.
+    """
+    if not write.annotations_at_creation:
+        return dict(write.manifest)
+    metadata = dict(write.manifest["metadata"])
+    there = None if seen is None else seen["metadata"].get("annotations") or {}
+    kept = {
+        key: text if there is None else there[key]
+        for key, text in write.annotations_at_creation.items()
+        if there is None or key in there
+    }
+    metadata["annotations"] = {**kept, **metadata.get("annotations", {})}
+    return {**write.manifest, "metadata": metadata}
+
+
+def _filled(value: Value, made: Mapping[str, Value] | None) -> Any:
+    """A copy with every stand-in for `made` replaced by what `make` gave."""
+    if isinstance(value, Made):
+        if made is None or value.name not in made:
+            raise CapabilityError(f"`make` gave no {value.name}", sent="no")
+        return made[value.name]
+    if isinstance(value, dict):
+        return {key: _filled(item, made) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, made) for item in value]
+    return value
+
+
+def _as_stored(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """`stringData` as the API server keeps it: base64 under `data`, so that it can be compared."""
+    texts = manifest.get("stringData")
+    if texts is None:
+        return dict(manifest)
+    data = dict(manifest.get("data") or {})
+    for key, text in texts.items():
+        plain = text.reveal() if isinstance(text, Opaque) else str(text)
+        data[key] = base64.b64encode(plain.encode()).decode()
+    return {**{key: value for key, value in manifest.items() if key != "stringData"}, "data": data}

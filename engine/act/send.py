@@ -1,0 +1,91 @@
+"""Send one effect to a node or run one capability, and wait for its answer with a deadline.
+
+An irreversible effect gets a connection of its own, so that "not sent" is known exactly. An answer
+that the rule lists under `alreadyDone` counts as success. Never decides and never retries.
+Neighbours: `perform` calls it; `nodes` and the capabilities do the talking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from engine.base.errors import CapabilityError, OutcomeUnknown, RemoteError
+from engine.base.model import CapabilityCall, Outcome, PlannedStep, TalosCall
+from engine.base.values import Value
+from engine.capabilities.contract import Capability, Ports
+from engine.nodes import Nodes
+from engine.ruleset.model import Rule, Step
+
+TALOS_DEADLINE_S = 30.0
+_HOP_SLACK_S = 5.0
+
+Run = Callable[..., Any]
+
+
+class Sender:
+    """Sends effects through the loop of the Talos client."""
+
+    def __init__(self, nodes: Nodes, capabilities: Mapping[str, Capability], run: Run) -> None:
+        self._nodes = nodes
+        self._capabilities = capabilities
+        self._run = run
+
+    def send(self, rule: Rule, step: PlannedStep, ports: Ports, *, dry: bool) -> Outcome:
+        """Carry out a TalosCall or CapabilityCall; raises RemoteError."""
+        try:
+            result = self._result(step, ports, dry=dry)
+        except RemoteError as error:
+            if error.code not in _declared(rule, step.id).already_done:
+                raise
+            return Outcome(id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}")
+        status = "would" if dry else "sent"
+        return Outcome(id=step.id, item=step.item, status=status, message=step.why, result=result)
+
+    def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:
+        """The result of a `make`; raises RemoteError."""
+        capability = self._capabilities[call.name]
+        made: Mapping[str, Value] = self._capability(capability, call, ports)
+        return made
+
+    def _result(self, step: PlannedStep, ports: Ports, *, dry: bool) -> Any:
+        effect = step.effect
+        if isinstance(effect, CapabilityCall):
+            return self._capability(self._capabilities[effect.name], effect, ports)
+        if not isinstance(effect, TalosCall):
+            raise TypeError(f"step {step.id} is not for a node")
+        if dry:
+            return None
+        call = self._nodes.send(
+            effect.address,
+            effect.identity,
+            effect.method,
+            effect.request,
+            ports.now,
+            deadline_s=TALOS_DEADLINE_S,
+            exclusive=step.irreversible or step.once is not None,
+        )
+        return self._run(call, timeout_s=TALOS_DEADLINE_S + _HOP_SLACK_S)
+
+    def _capability(self, capability: Capability, call: CapabilityCall, ports: Ports) -> Any:
+        if capability.run is not None:
+            return capability.run(call.input, ports.now)
+        if capability.start is None:
+            raise CapabilityError(f"{capability.name} has nothing to run", sent="no")
+        work = _bounded(capability.start(ports, call.input), capability)
+        return self._run(work, timeout_s=capability.deadline_s + _HOP_SLACK_S)
+
+
+async def _bounded(work: Coroutine[Any, Any, Any] | Any, capability: Capability) -> Any:
+    try:
+        async with asyncio.timeout(capability.deadline_s):
+            return await work
+    except TimeoutError:
+        message = f"not ended within {capability.deadline_s:g} s; it may have been carried out"
+        raise OutcomeUnknown(message, operation=capability.name) from None
+
+
+def _declared(rule: Rule, step_id: str) -> Step:
+    steps = (*rule.act, *(rule.finalize.steps if rule.finalize else ()))
+    return next(step for step in steps if step.id == step_id)

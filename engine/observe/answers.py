@@ -1,0 +1,56 @@
+"""Turn what a read gave back into an Observed: tolerated codes, `pick`, opened Secrets.
+
+Pure. Neighbours: `snapshot` and `reads`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.base.errors import EngineError, ExpressionError, RemoteError
+from engine.base.model import Observed
+from engine.base.values import Opaque, Unknown, first_unknown
+from engine.expr import Scope
+from engine.ruleset.model import ObserveRule
+
+if TYPE_CHECKING:
+    from engine.observe.reads import Read
+
+
+def picked(rule: ObserveRule, read: Read, answer: Any, scope: Scope) -> Observed:
+    """How one read ended, with `pick` applied to its answer."""
+    if isinstance(answer, RemoteError):
+        status = "tolerated" if answer.code in rule.tolerate else "error"
+        return Observed(status, code=answer.code, message=answer.message)
+    if isinstance(answer, EngineError):
+        return Observed("error", code="ExpressionError", message=str(answer))
+    value = read.answer if read.work is None else answer
+    if rule.pick is None:
+        return Observed("value", value)
+    try:
+        value = rule.pick.evaluate(read.scope, value)
+    except ExpressionError as error:
+        return Observed("error", code="ExpressionError", message=str(error))
+    unknown = first_unknown(value)
+    if isinstance(unknown, Unknown):
+        return Observed("error", code="DependencyUnknown", message=f"{unknown.source}: {unknown.reason}")
+    return Observed("value", value)
+
+
+def opened(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """An object as expressions see it: the data of a Secret decoded and opaque."""
+    if found is None or found.get("kind") != "Secret":
+        return found
+    data = {key: Opaque(_decoded(text)) for key, text in (found.get("data") or {}).items()}
+    return {**found, "data": data}
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        # Kept as it is: whoever needs the content will say that it is unusable.
+        return text
