@@ -1,0 +1,94 @@
+# Talos Operator. `make` alone lists what there is to do; everything works in a fresh clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+RUN_DIR ?= .run
+MACHINES ?= 5
+
+# The first Python that is new enough; set PYTHON=... to choose another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+##### Set-up
+
+.PHONY: setup
+setup: $(VENV)/.ready ## Build .venv from the hashed lock; quick when up to date
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "error: cannot create $(VENV) (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into requirements/*.txt, with hashes
+	./requirements/lock $(BIN)/pip-compile
+
+##### Running
+
+.PHONY: run
+run: setup ## Bring examples/quickstart.yaml up on simulated machines; Ctrl-C ends, again continues
+	@$(BIN)/talos-operator run --standalone $(RUN_DIR) --simulate $(MACHINES) --apply examples/quickstart.yaml
+
+.PHONY: clean-run
+clean-run: ## Forget what `make run` built
+	rm -rf $(RUN_DIR)
+
+##### Checks
+
+.PHONY: test
+test: setup ## Everything that ends within minutes
+	$(PYTEST) -q -m "not slow and not go and not kube"
+
+.PHONY: test-slow
+test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go client
+	$(PYTEST) -q -m "(slow or go) and not kube"
+
+.PHONY: lint
+lint: setup ## ruff, with the exclusions that pyproject.toml gives reasons for
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: setup ## Let ruff lay out the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+.PHONY: shape
+shape: setup ## Layers, sizes, names, docs: the promises about the code itself
+	$(PYTEST) -q tests/contract -m "not slow"
+
+.PHONY: rules
+rules: setup ## Check the shipped rules
+	$(BIN)/talos-operator validate rules
+
+.PHONY: docs
+docs: setup ## Check that the documentation names every flag, command and file that exists
+	$(PYTEST) -q tests/contract -m "not slow" -k docs
+
+.PHONY: bench
+bench: setup ## Measure passes, memory and bring-up; prints a table
+	$(BIN)/python -m tests.bench
+
+##### Generated files
+
+.PHONY: proto
+proto: setup ## Compile schemas/talos/*.proto into the descriptors that the engine loads
+	./schemas/talos/compile $(BIN)/python
