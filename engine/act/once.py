@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.base.errors import Conflict
+from engine.base.intents import as_written
 from engine.base.kinds import Key
 from engine.base.model import Intent, PlannedStep
-from engine.base.timestamps import rfc3339
 from engine.ports.kube.client import KubeClient
 
 
@@ -49,14 +49,3 @@ class Intents:
                 "status": {"intents": [*(item for item in written if item["key"] != intent.key), entry]},
             },
         )
-
-
-def as_written(intent: Intent) -> dict[str, Any]:
-    """An intent as `status.intents` keeps it."""
-    return {
-        "key": intent.key,
-        "target": intent.target,
-        "attempt": intent.attempt,
-        "at": rfc3339(intent.at),
-        "done": intent.done,
-    }

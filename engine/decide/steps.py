@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.base.errors import ExpressionError
+from engine.base.intents import intent_from
 from engine.base.model import CapabilityCall, Effect, Intent, Lane, Made, Phase, PlannedStep, Snapshot, TalosCall
-from engine.base.timestamps import epoch
 from engine.base.values import Unknown, Value, first_unknown
 from engine.decide.children import decide_children
 from engine.decide.manifest import kube_write
@@ -195,17 +195,6 @@ def _intent(step: Step, snapshot: Snapshot, scope: Scope) -> Intent | Unknown | 
     if isinstance(target, Unknown):
         return target
     return Intent(key=str(key), target=str(target), attempt=0, at=snapshot.now)
-
-
-def intent_from(written: dict[str, Any]) -> Intent:
-    """An intent as `status.intents` keeps it; `at` is RFC 3339 there and seconds here."""
-    return Intent(
-        key=written["key"],
-        target=written.get("target", ""),
-        attempt=int(written.get("attempt", 1)),
-        at=epoch(written["at"]),
-        done=bool(written.get("done", False)),
-    )
 
 
 def _result(planned: list[PlannedStep]) -> StepResult:
