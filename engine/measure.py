@@ -1,84 +1,96 @@
-"""Turn one pass into samples: the object's gauges as a set, its counters and histograms as events.
+"""Measure a pass: replace the object's set of gauges, count what happened.
 
-The set replaces the object's previous one, so a series never outlives what it tells of. A label
-or value without an answer drops that series, it is never guessed. Neighbours: `report` decided
-the conditions, `series` keeps the text that a scrape reads.
+An object's series are replaced as a set each pass and vanish with it, so none outlives what it
+tells of. Which metrics there are is said by the rules alone. Neighbours: `samples` evaluates
+them, `series` keeps the text that a scrape reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from engine.base.errors import ExpressionError
+from engine import samples
+from engine.base.kinds import Key
 from engine.base.model import Outcome, Sample
-from engine.base.values import Unknown, Value
+from engine.base.values import Value
 from engine.evaluate import Evaluation
 from engine.expr import Scope
-from engine.ruleset.model import MetricRule, Rule
-
-_EVENT_RESULT = {"failed": "error", "waiting": "waiting"}
-
-
-def gauges(rule: Rule, names: Evaluation) -> list[Sample]:
-    """The samples that describe the object as this pass saw it."""
-    samples: list[Sample] = []
-    for metric in rule.metrics:
-        if metric.on is None:
-            samples.extend(_samples(metric, names.scope))
-    return samples
+from engine.ports.talos.client import CallRecord
+from engine.ruleset.model import MetricRule, Rule, RuleSet
+from engine.series import Family, SeriesStore
 
 
-def events(rule: Rule, names: Evaluation, outcomes: Iterable[Outcome]) -> Iterator[tuple[MetricRule, Sample]]:
-    """One sample for each outcome that a counter or histogram of the rule waits for."""
-    waiting = [metric for metric in rule.metrics if metric.on is not None]
-    if not waiting:
+class Meter:
+    """The metrics of one engine. `engine` holds the constants that `engine.yaml` may read."""
+
+    def __init__(self, rules: RuleSet, series: SeriesStore) -> None:
+        self._series = series
+        self._metrics = rules.engine_metrics
+        self._engine: dict[str, Value] = {
+            "controllers": sorted(rule.controller for rule in rules.rules.values()),
+            "operations": list(rules.operations),
+        }
+        scope = Scope({"engine": self._engine})
+        for metric in (*rules.engine_metrics, *(item for rule in rules.rules.values() for item in rule.metrics)):
+            series.declare(_family(metric, scope))
+
+    def passed(self, controller: str, result: str, seconds: float) -> None:
+        """Count one pass."""
+        self._event("pass", {"controller": controller, "result": result, "seconds": seconds})
+
+    def called(self, record: CallRecord) -> None:
+        """Count one Talos API call; the only place where they are counted."""
+        event = {
+            "operation": record.method.rpartition(".")[2],
+            "result": "success" if record.code == "OK" else "error",
+            "code": record.code,
+            "seconds": record.seconds,
+        }
+        self._event("call", event)
+
+    def measured(self, rule: Rule, key: Key, names: Evaluation, outcomes: Iterable[Outcome]) -> None:
+        """Replace the gauges of one object and count what its pass did."""
+        self._series.replace(key, samples.gauges(rule, names))
+        for metric, sample in samples.events(rule, names, outcomes):
+            self._count(metric, sample)
+
+    def drop(self, key: Key) -> None:
+        """The object is gone: so are its series."""
+        self._series.drop(key)
+
+    def _event(self, name: str, event: Mapping[str, Value]) -> None:
+        for metric, sample in samples.engine_events(self._metrics, name, event, self._engine):
+            self._count(metric, sample)
+
+    def _count(self, metric: MetricRule, sample: Sample) -> None:
+        if metric.type == "histogram":
+            self._series.observe(sample.family, sample.labels, sample.value)
+        else:
+            self._series.add(sample.family, sample.labels, sample.value)
+
+
+def _family(metric: MetricRule, scope: Scope) -> Family:
+    return Family(
+        name=metric.name,
+        type=metric.type,
+        help=metric.help,
+        labels=tuple(metric.labels),
+        buckets=metric.buckets,
+        start=tuple(_start(metric, scope)),
+        aggregate=metric.aggregate,
+        max_series=metric.max_series,
+    )
+
+
+def _start(metric: MetricRule, scope: Scope) -> Iterable[tuple[tuple[str, str], ...]]:
+    """The label sets that exist at 0: every combination of the values given for each label."""
+    if not metric.start:
         return
-    for outcome in outcomes:
-        event = {"result": _EVENT_RESULT.get(outcome.status, "success"), "seconds": outcome.seconds}
-        scope = names.scope.child({"event": event})
-        for metric in waiting:
-            if metric.on == f"act.{outcome.id}":
-                yield from ((metric, sample) for sample in _samples(metric, scope))
-
-
-def engine_events(
-    metrics: Iterable[MetricRule], name: str, event: Mapping[str, Value], engine: Mapping[str, Value]
-) -> Iterator[tuple[MetricRule, Sample]]:
-    """The samples of one event of the engine itself (`pass`, `call`, ...)."""
-    scope = Scope({"event": event, "engine": engine})
-    for metric in metrics:
-        if metric.on == name:
-            yield from ((metric, sample) for sample in _samples(metric, scope))
-
-
-def _samples(metric: MetricRule, scope: Scope) -> Iterator[Sample]:
-    if metric.each is None:
-        sample = _sample(metric, scope)
-        if sample is not None:
-            yield sample
-        return
-    items = metric.each.items.evaluate(scope)
-    if isinstance(items, Unknown):
-        return
-    for item in items or ():
-        sample = _sample(metric, scope.child({metric.each.name: item}))
-        if sample is not None:
-            yield sample
-
-
-def _sample(metric: MetricRule, scope: Scope) -> Sample | None:
-    try:
-        if metric.when is not None and metric.when.evaluate(scope) is not True:
-            return None
-        labels = []
-        for label, form in metric.labels.items():
-            text = form.evaluate(scope)
-            if text is None or isinstance(text, Unknown):
-                return None
-            labels.append((label, str(text)))
-        value = 1.0 if metric.value is None else metric.value.evaluate(scope)
-    except ExpressionError:
-        return None
-    if value is None or isinstance(value, Unknown):
-        return None
-    return Sample(metric.name, tuple(labels), float(value))
+    choices: list[list[Any]] = []
+    for label in metric.labels:
+        values = metric.start[label].evaluate(scope)
+        choices.append(values if isinstance(values, list) else [values])
+    for combination in itertools.product(*choices):
+        yield tuple((label, str(value)) for label, value in zip(metric.labels, combination, strict=True))

@@ -1,0 +1,119 @@
+"""Keep the simulator beside the engine: a child process of its own session.
+
+A clean stop ends it, a killed engine leaves it running and the next one finds it again by the
+process id it left in the folder. Never touches a process that is not that simulator. Neighbour:
+`app` starts and stops it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.base.errors import SettingsError
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A simulator of `machines` machines with its state in `folder`."""
+
+    folder: Path
+    machines: int
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "simulator.pid"
+
+    @property
+    def _ready(self) -> Path:
+        return self.folder / "machines" / "ready"
+
+    def start(self) -> bool:
+        """Have the machines run; True when they were found running, False when started now.
+
+        Raises SettingsError with the end of the simulator's own output when it does not come up.
+        """
+        pid = self._running()
+        if pid is not None and self._count() == self.machines:
+            return True
+        if pid is not None:
+            self._end(pid)
+        (self.folder / "machines").mkdir(parents=True, exist_ok=True)
+        self._ready.unlink(missing_ok=True)
+        output = self.folder / "simulator.log"
+        with output.open("ab") as log:
+            process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._record.write_text(json.dumps({"pid": process.pid, "machines": self.machines}))
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = output.read_text(errors="replace")[-2000:].strip()
+                raise SettingsError(f"the simulator did not start; it says:\n{tail}")
+            time.sleep(_POLL_S)
+        return False
+
+    def stop(self) -> None:
+        """End the machines as a power switch would; their disks stay."""
+        pid = self._running()
+        if pid is not None:
+            self._end(pid)
+        self._record.unlink(missing_ok=True)
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "engine",
+            "simulate",
+            "--machines",
+            str(self.machines),
+            "--directory",
+            str(self.folder / "machines"),
+            "--calls",
+            str(self.folder / "calls.jsonl"),
+        ]
+
+    def _count(self) -> int:
+        return int(json.loads(self._record.read_text()).get("machines", 0))
+
+    def _running(self) -> int | None:
+        """The process id in the record, if that process is this folder's simulator."""
+        try:
+            pid = int(json.loads(self._record.read_text())["pid"])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError, KeyError):
+            return None
+        ours = b"simulate" in command and str(self.folder / "machines").encode() in command
+        return pid if ours else None
+
+    def _end(self, pid: int) -> None:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.kill(pid, sign)
+            except ProcessLookupError:
+                return
+            deadline = time.monotonic() + _STOP_TIMEOUT_S
+            while self._running() == pid and time.monotonic() < deadline:
+                self._reap(pid)
+                time.sleep(_POLL_S)
+            if self._running() != pid:
+                return
+
+    @staticmethod
+    def _reap(pid: int) -> None:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
