@@ -1,6 +1,7 @@
-"""The one place that imports PyYAML: its C parser, as events.
+"""The one place that imports PyYAML: its C parser, as events, and its writer of plain values.
 
-Never constructs values by itself; never resolves scalars. Neighbour: `yamlnodes`.
+Never constructs values by itself; never resolves scalars. Neighbours: `yamlnodes` reads with it, the
+command line writes with it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "SequenceEndEvent",
     "SequenceStartEvent",
     "YAMLError",
+    "dump",
     "parse_events",
 ]
 
@@ -36,3 +38,8 @@ __all__ = [
 def parse_events(text: str) -> Iterator[Any]:
     """The events of a YAML stream, read by libyaml. Raises YAMLError at the first mistake of syntax."""
     return iter(yaml.parse(text, Loader=yaml.CSafeLoader))
+
+
+def dump(value: Any) -> str:
+    """Plain values (JSON's) as one YAML document, keys in their order."""
+    return str(yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=110))

@@ -1,0 +1,88 @@
+"""What one run of the engine is asked to do: flags and environment as one frozen value.
+
+The command line makes it, `app` reads it; nothing else of the engine knows flags. Checks what can be
+checked without touching the world; opens, connects and creates nothing. Neighbours: `cli.run`, `app`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from engine.base.errors import SettingsError
+
+LogFormat = Literal["text", "json"]
+
+MOST_MACHINES: Final = 5000
+"""Simulated machines stand on one loopback address each; one process carries no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindAddress:
+    """Where a server listens. An empty `host` means every interface; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> BindAddress:
+        """`HOST:PORT`, `:PORT` or `[IPV6]:PORT`. Raises SettingsError, saying what is wrong."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise SettingsError(
+                f"{text!r} is no address to listen on; write HOST:PORT or :PORT, or 0 for none"
+            )
+        if ":" in host and not (host.startswith("[") and host.endswith("]")):
+            raise SettingsError(f"{text!r}: an IPv6 address stands in brackets, as in [::1]:8080")
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run. Times are seconds; an absent bind address means that the server is off."""
+
+    kubeconfig: Path | None = None
+    """None: $KUBECONFIG, the service account of the pod, or ~/.kube/config, in this order."""
+    standalone: Path | None = None
+    """Folder of the embedded API; it takes the place of any other cluster."""
+    simulate: int = 0
+    """How many simulated machines to start, 127.0.1.1 and on; 0: none, real machines are dialled."""
+    apply: tuple[Path, ...] = ()
+    until_ready_s: float | None = None
+    rules: tuple[Path, ...] = ()
+    """Folders or files of rules in place of the shipped ones; empty: the shipped ones."""
+    metrics_bind_address: BindAddress | None = field(default=BindAddress("", 8443))
+    metrics_secure: bool = True
+    health_probe_bind_address: BindAddress | None = field(default=BindAddress("", 8081))
+    workers: int = 32
+    log_format: LogFormat = "text"
+
+    @property
+    def calls(self) -> Path | None:
+        """The file in which the simulated machines write down the calls they receive."""
+        return self.standalone / "calls.jsonl" if self.standalone and self.simulate else None
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether no other machine than simulated ones may be dialled."""
+        return self.simulate > 0
+
+    def check(self) -> None:
+        """Raises SettingsError for what contradicts itself, naming the flags."""
+        if self.simulate and self.standalone is None:
+            raise SettingsError("--simulate needs --standalone DIR, where the machines' disks are kept")
+        if self.standalone is not None and self.kubeconfig is not None:
+            raise SettingsError("--standalone brings its own cluster; leave out --kubeconfig")
+        if self.until_ready_s is not None and not self.apply:
+            raise SettingsError("--until-ready waits for what --apply names; give at least one --apply FILE")
+        if not 0 <= self.simulate <= MOST_MACHINES:
+            raise SettingsError(f"--simulate {self.simulate}: between 1 and {MOST_MACHINES} machines")
+        if self.workers < 1:
+            raise SettingsError(f"--workers {self.workers}: at least 1")
+        for path in (*self.apply, *self.rules):
+            if not path.exists():
+                raise SettingsError(f"{path} does not exist")
