@@ -1,0 +1,206 @@
+"""Compile a syntax tree once to closures; evaluating is then calling.
+
+A closure takes the current value and the scope. Fields of maps are read directly, fields of a
+Namespace are asked for, Unknown comes out of everything that it goes into, and `&& || !` are
+three-valued. Rules have no truthiness: an operand that is no boolean is an error; the plain
+dialect, for JMESPath's own cases, has it. Neighbours: `operators`, `projections`, `functions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.base.errors import ExpressionError
+from engine.base.values import Marker, Opaque, Unknown, Value
+from engine.expr import operators, projections
+from engine.expr.functions import FUNCTIONS, Function
+from engine.expr.parse import ExpressionSyntaxError, Node
+from engine.expr.scope import Scope
+
+Closure = Callable[[Value, Scope], Value]
+
+
+class Compiler:
+    """Compiles trees of one dialect: `strict` for rules, without it JMESPath as specified."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
+
+    def compile(self, node: Node) -> Closure:
+        """The closure of one node; raises ExpressionSyntaxError for an unknown function or arity."""
+        method: Callable[[Node], Closure] = getattr(self, f"_{node.type}")
+        return method(node)
+
+    def _literal(self, node: Node) -> Closure:
+        value = node.value
+        return lambda current, scope: value
+
+    def _identity(self, node: Node) -> Closure:
+        return lambda current, scope: current
+
+    _current = _identity
+
+    def _field(self, node: Node) -> Closure:
+        name = node.value
+        if name.startswith("$"):
+            outer = name[1:]
+            return lambda current, scope: scope.lookup(outer)
+        return lambda current, scope: field_of(current, name)
+
+    def _subexpression(self, node: Node) -> Closure:
+        closures = [self.compile(child) for child in node.children]
+        first, rest = closures[0], closures[1:]
+        if len(rest) == 1:
+            second = rest[0]
+            return lambda current, scope: second(first(current, scope), scope)
+
+        def run(current: Value, scope: Scope) -> Value:
+            for closure in closures:
+                current = closure(current, scope)
+            return current
+
+        return run
+
+    _pipe = _subexpression
+    _index_expression = _subexpression
+
+    def _index(self, node: Node) -> Closure:
+        index = node.value
+
+        def run(current: Value, scope: Scope) -> Value:
+            if isinstance(current, Unknown):
+                return current
+            if not isinstance(current, list):
+                return None
+            return current[index] if -len(current) <= index < len(current) else None
+
+        return run
+
+    def _slice(self, node: Node) -> Closure:
+        start, stop, step = node.value
+        if step == 0:
+            raise ExpressionSyntaxError("a slice cannot have step 0", node.offset)
+        part = slice(start, stop, step)
+        return lambda current, scope: (
+            current if isinstance(current, Unknown) else current[part] if isinstance(current, list) else None
+        )
+
+    def _not_expression(self, node: Node) -> Closure:
+        return operators.negation(self.compile(node.children[0]), strict=self.strict)
+
+    def _and_expression(self, node: Node) -> Closure:
+        left, right = (self.compile(child) for child in node.children)
+        return operators.conjunction(left, right, strict=self.strict)
+
+    def _or_expression(self, node: Node) -> Closure:
+        left, right = (self.compile(child) for child in node.children)
+        return operators.disjunction(left, right, strict=self.strict)
+
+    def _comparator(self, node: Node) -> Closure:
+        left, right = (self.compile(child) for child in node.children)
+        return operators.comparison(node.value, left, right, strict=self.strict)
+
+    def _projection(self, node: Node) -> Closure:
+        return projections.over_list(*(self.compile(child) for child in node.children))
+
+    def _value_projection(self, node: Node) -> Closure:
+        return projections.over_values(*(self.compile(child) for child in node.children))
+
+    def _filter_projection(self, node: Node) -> Closure:
+        source, inner, test = (self.compile(child) for child in node.children)
+        return projections.filtered(source, inner, test, strict=self.strict)
+
+    def _flatten(self, node: Node) -> Closure:
+        return projections.flattened(self.compile(node.children[0]))
+
+    def _multi_select_list(self, node: Node) -> Closure:
+        closures = [self.compile(child) for child in node.children]
+        return lambda current, scope: (
+            current
+            if isinstance(current, Unknown)
+            else None
+            if current is None
+            else [closure(current, scope) for closure in closures]
+        )
+
+    def _multi_select_dict(self, node: Node) -> Closure:
+        pairs = [(child.value, self.compile(child.children[0])) for child in node.children]
+        return lambda current, scope: (
+            current
+            if isinstance(current, Unknown)
+            else None
+            if current is None
+            else {key: closure(current, scope) for key, closure in pairs}
+        )
+
+    def _expref(self, node: Node) -> Closure:
+        closure = self.compile(node.children[0])
+        return lambda current, scope: operators.Reference(closure, scope)
+
+    def _function_expression(self, node: Node) -> Closure:
+        function = known_function(node)
+        arguments = [self.compile(child) for child in node.children]
+        if function.lazy is not None:
+            return function.lazy(arguments)
+        call, absorbs, strict = function.call, function.keeps_unknown, self.strict
+
+        def run(current: Value, scope: Scope) -> Value:
+            values = [argument(current, scope) for argument in arguments]
+            if not absorbs:
+                for value in values:
+                    if isinstance(value, Unknown):
+                        return value
+            try:
+                return call(scope, *values)
+            except operators.FunctionError as error:
+                raise ExpressionError(f"{function.name}(): {error}") from error
+            except (TypeError, ValueError, AttributeError) as error:
+                if not strict:
+                    raise operators.FunctionError(str(error)) from error
+                shown = ", ".join(kind_of(value) for value in values)
+                raise ExpressionError(f"{function.name}({shown}): {error}") from error
+
+        return run
+
+
+def known_function(node: Node) -> Function:
+    """The function a node calls; raises ExpressionSyntaxError with a suggestion."""
+    function = FUNCTIONS.get(node.value)
+    if function is None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(node.value, FUNCTIONS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(FUNCTIONS))}"
+        raise ExpressionSyntaxError(f"no function is called {node.value}", node.offset, hint)
+    least, most = function.arity
+    if not least <= len(node.children) <= most:
+        wanted = str(least) if least == most else f"{least} or more" if most > 99 else f"{least} to {most}"
+        message = f"{node.value}() takes {wanted} arguments, got {len(node.children)}"
+        raise ExpressionSyntaxError(message, node.offset, function.signature)
+    return function
+
+
+def field_of(current: Value, name: str) -> Value:
+    """One field: of a map, or computed by a Namespace; null where there is none."""
+    if type(current) is dict:
+        return current.get(name)
+    if current is None or isinstance(current, Unknown):
+        return current
+    if isinstance(current, bool | int | float | str | list | Opaque | Marker):
+        return None
+    lookup = getattr(current, "lookup", None)
+    if lookup is not None:
+        return lookup(name)
+    getter = getattr(current, "get", None)
+    return getter(name) if getter is not None else None
+
+
+_KINDS: Final = ((bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
+
+
+def kind_of(value: Value) -> str:
+    """The word for a value's type, as error messages use it."""
+    if value is None:
+        return "null"
+    return next((word for kind, word in _KINDS if isinstance(value, kind)), "secret" if isinstance(value, Opaque) else "?")
