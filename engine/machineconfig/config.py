@@ -7,6 +7,7 @@ Neighbours: `decode`, `encode`, `patch`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,7 @@ from engine.machineconfig.decode import decode
 from engine.machineconfig.emit import write_documents
 from engine.machineconfig.encode import encode
 from engine.machineconfig.errors import ConfigError
-from engine.machineconfig.model import V1ALPHA1, StructType, model
+from engine.machineconfig.model import V1ALPHA1, AnyType, StructType, model
 from engine.machineconfig.nodes import MapNode, Node, from_value, is_null, parse, to_value
 
 API_VERSION: Final = "v1alpha1"
@@ -28,7 +29,7 @@ class Document:
 
     kind: str
     name: str
-    type: StructType
+    type: StructType | AnyType
     value: dict[str, Any] = field(repr=False)
     line: int = 0
 
@@ -122,14 +123,15 @@ def decode_document(node: Node) -> Document:
     kind, name = identity(node)
     kind_type = model().document(kind)
     if kind_type is None:
-        raise ConfigError("UnknownKind", f"unknown document kind {kind!r}", path=kind, line=node.line)
+        near = difflib.get_close_matches(kind, model().kinds(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError("UnknownKind", f"unknown document kind{hint}", path=kind, line=node.line)
     path = "" if kind == V1ALPHA1 else f"{title(kind, name)}: "
     value = _decode(kind_type, node, path)
-    named = "name" in kind_type.fields
-    return Document(kind, name if named else "", kind_type, value, node.line)
+    return Document(kind, name if model().is_named(kind) else "", kind_type, value, node.line)
 
 
-def _decode(kind: StructType, node: MapNode, prefix: str) -> dict[str, Any]:
+def _decode(kind: StructType | AnyType, node: MapNode, prefix: str) -> dict[str, Any]:
     try:
         value: dict[str, Any] = decode(kind, node)
     except ConfigError as error:

@@ -92,15 +92,33 @@ class Model:
         self._types: dict[str, Type] = {}
         self._rivals = {kind: group for group in raw["oneNameAmong"] for kind in group}
 
-    def document(self, kind: str) -> StructType | None:
-        """The type of a document kind (`v1alpha1` for the document without kind), or None."""
+    def document(self, kind: str) -> StructType | AnyType | None:
+        """The type of a document kind (`v1alpha1` for the document without kind), or None.
+
+        Kinds of Talos versions newer than the model are taken as they are: AnyType.
+        """
+        if self.is_untyped(kind):
+            return AnyType()
         name = self.raw["documents"].get(kind)
         found = self.type(name) if name else None
         return found if isinstance(found, StructType) else None
 
+    def is_untyped(self, kind: str) -> bool:
+        """Whether a kind is known by name only."""
+        untyped = self.raw["untyped"]
+        return kind in untyped["named"] or kind in untyped["unnamed"]
+
+    def is_named(self, kind: str) -> bool:
+        """Whether documents of this kind are told apart by their `name`."""
+        found = self.document(kind)
+        if isinstance(found, StructType):
+            return "name" in found.fields
+        return kind in self.raw["untyped"]["named"]
+
     def kinds(self) -> tuple[str, ...]:
         """Every document kind, `v1alpha1` included."""
-        return tuple(self.raw["documents"])
+        untyped = self.raw["untyped"]
+        return (*self.raw["documents"], *untyped["named"], *untyped["unnamed"])
 
     def rivals(self, kind: str) -> tuple[str, ...]:
         """The other kinds that may not use a name which `kind` uses."""

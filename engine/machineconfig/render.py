@@ -1,0 +1,109 @@
+"""The configuration of one machine: generated, patched, checked.
+
+Promises: the result loads and passes `validate`; a mistake in what the user gave comes back as a
+value that names the patch, never as an exception. Never installs, sends or stores anything.
+Neighbours: `generate` (the base), `machinespec` (the patches), `validate`, `redact`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.machineconfig import machinespec
+from engine.machineconfig.cluster import Cluster, load_cluster
+from engine.machineconfig.config import (
+    Config,
+    decode_document,
+    load,
+    load_plain,
+    of_documents,
+)
+from engine.machineconfig.emit import write_documents
+from engine.machineconfig.errors import ConfigError
+from engine.machineconfig.generate import Role, base_config
+from engine.machineconfig.nodes import from_value
+from engine.machineconfig.patch import apply, patch_of
+from engine.machineconfig.redact import redacted, redacted_plain
+from engine.machineconfig.validate import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A mistake in what the user gave. `patch` is the field (`configPatches[1]`), "" for none of them."""
+
+    patch: str
+    path: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A configuration text, its digest over the parsed documents, and its form without secrets."""
+
+    text: str = field(repr=False)
+    redacted: str
+    digest: str
+
+
+def render(
+    *,
+    role: Role,
+    cluster_text: str,
+    bundle_text: str,
+    machine: Mapping[str, Any],
+    disk: str = "",
+    version: str = "",
+) -> Rendered | Fault:
+    """Render one machine. `machine` is its MachineSpec, `version` its own Talos version if it has one."""
+    where = ""
+    try:
+        cluster = load_cluster(cluster_text)
+        config = base_config(cluster, bundle_text, role)
+        for where, patch in machinespec.patches(machine, disk, version or cluster.version):  # noqa: B007
+            config = apply(config, patch_of(patch))
+        for where, document in machinespec.documents(machine):  # noqa: B007
+            added = decode_document(from_value(document))
+            config = of_documents([*config.documents, added])
+    except ConfigError as error:
+        return Fault(where, error.path, error.reason, error.message)
+    return _checked(config, cluster, install=bool(machine.get("installDisk") or disk))
+
+
+def _checked(config: Config, cluster: Cluster, *, install: bool) -> Rendered | Fault:
+    # Without a disk the configuration is a base that machines fill in, not one to install from.
+    verdict = validate(config, mode="metal" if install else "cloud", version=cluster.version)
+    if verdict.errors:
+        first = verdict.errors[0]
+        message = "; ".join(str(problem) for problem in verdict.errors)
+        return Fault("", first.path, "Invalid", message)
+    return Rendered(config.text(), redacted(config), digest(config.plain()))
+
+
+def whole(text: str) -> Rendered | Fault:
+    """A configuration that the user wrote: taken as it is, trimmed.
+
+    Only what is no YAML at all is refused; a configuration newer than our model is the node's to judge.
+    """
+    trimmed = text.strip()
+    try:
+        plain = load_plain(trimmed)
+    except ConfigError as error:
+        return Fault("", error.path, error.reason, str(error))
+    if not plain or not all(isinstance(document, Mapping) for document in plain):
+        return Fault("", "", "Syntax", "the text holds no configuration document")
+    try:
+        config = load(trimmed)
+    except ConfigError:
+        return Rendered(trimmed, write_documents(redacted_plain(plain)), digest(plain))
+    return Rendered(trimmed, redacted(config), digest(config.plain()))
+
+
+def digest(documents: list[Any]) -> str:
+    """Thirty-two hex digits over parsed documents; neither the order of documents nor of keys matters."""
+    canonical = sorted(json.dumps(document, sort_keys=True) for document in documents)
+    return hashlib.blake2b("\n".join(canonical).encode(), digest_size=16).hexdigest()
