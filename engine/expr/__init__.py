@@ -3,16 +3,25 @@
 Parsed to a tree with offsets, typed by `infer`, compiled once to closures.
 """
 
+from engine.expr.facts import holds_when
+from engine.expr.infer import Inference, Issue, infer
 from engine.expr.parse import ExpressionSyntaxError
 from engine.expr.scope import Namespace, Scope
 from engine.expr.template import Expression, Template, compile_expression, compile_scalar
+from engine.expr.types import Type, type_of_schema
 
 __all__ = [
     "Expression",
     "ExpressionSyntaxError",
+    "Inference",
+    "Issue",
     "Namespace",
     "Scope",
     "Template",
+    "Type",
     "compile_expression",
     "compile_scalar",
+    "holds_when",
+    "infer",
+    "type_of_schema",
 ]

@@ -1,0 +1,318 @@
+"""Find out the type of an expression before it runs, and the mistakes that types can show.
+
+Walks the tree with the types of the names: an unknown field, a word that is not in its enumeration,
+a value that may be null where none may be, an operand that is no boolean. What a guard has shown to
+be not null is remembered to the right of `&&`, in the branches of `if`, and where the caller says
+so. Silent wherever a type is unknown. Pure. Neighbours: `types`, `infer_calls`; the loader of
+rules gives the names and turns issues into errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final
+
+from engine.expr.facts import Path, holds_when, path_of
+from engine.expr.infer_calls import type_of_call
+from engine.expr.parse import Node
+from engine.expr.template import Expression
+from engine.expr.types import ANY, BOOLEAN, NULL, Type, is_numeric, joined
+
+ROOTS: Final = frozenset(
+    {"self", "obs", "let", "act", "cond", "sent", "once", "job", "made", "event", "engine", "settings", "now"}
+)
+"""Names that always mean the root; inside a filter they need a `$`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One mistake. `code` is stable, `offset` counts from the start of the expression."""
+
+    code: str
+    message: str
+    hint: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What is known of an expression. `reads`: root paths it may read, such as ("obs", "probe", "stage")."""
+
+    type: Type
+    issues: tuple[Issue, ...]
+    reads: frozenset[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node is evaluated: the type and path of the current item, and what is not null there."""
+
+    current: Type | None
+    path: Path | None
+    facts: frozenset[Path]
+
+    def inside(self, item: Type) -> Place:
+        """Inside a projection over items of that type."""
+        return Place(item, ("@",), frozenset(fact for fact in self.facts if fact[:1] != ("@",)))
+
+    def knowing(self, facts: frozenset[Path]) -> Place:
+        """The same place with more facts."""
+        return Place(self.current, self.path, self.facts | facts) if facts else self
+
+
+def infer(
+    expression: Expression,
+    types: Mapping[str, Type],
+    current: Type | None = None,
+    *,
+    facts: frozenset[Path] = frozenset(),
+) -> Inference:
+    """Type, mistakes and reads of an expression.
+
+    `types` are the names at the root, `current` the type of `@` where it is not the root (a `pick`);
+    `facts` are paths that the caller's guards have shown to be not null.
+    """
+    walk = Walk(types)
+    place = Place(current, ("@",) if current is not None else None, facts)
+    found = walk.type_of(expression.node, place)
+    return Inference(found, tuple(walk.issues), frozenset(walk.reads))
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over one tree."""
+
+    types: Mapping[str, Type]
+    issues: list[Issue] = field(default_factory=list)
+    reads: set[Path] = field(default_factory=set)
+
+    def report(self, code: str, node: Node, message: str, hint: str = "") -> None:
+        """Note one mistake."""
+        self.issues.append(Issue(code, message, hint, node.offset))
+
+    def type_of(self, node: Node, place: Place) -> Type:
+        """The type of one node; mistakes below it are noted."""
+        path = path_of(node, place.path)
+        if path is not None and path[0] != "@":
+            self.reads.add(path)
+        method: Callable[[Node, Place], Type] = getattr(self, f"_{node.type}")
+        found = method(node, place)
+        return found.not_null() if path is not None and path in place.facts else found
+
+    def boolean(self, node: Node, place: Place, where: str) -> None:
+        """Check an operand that has to be true or false."""
+        found = self.type_of(node, place)
+        if found.kind not in ("boolean", "any"):
+            self.report("not-boolean", node, f"{where} needs true or false, this is a {found}", "compare it with something")
+        elif found.nullable:
+            self.report("may-be-null", node, f"{where} needs true or false, this may be null", "use default(x, `false`)")
+
+    def _literal(self, node: Node, place: Place) -> Type:
+        value = node.value
+        if value is None:
+            return NULL
+        if isinstance(value, bool):
+            return BOOLEAN
+        if isinstance(value, str):
+            return Type("string", enum=frozenset({value}))
+        if isinstance(value, int | float):
+            return Type("integer" if isinstance(value, int) else "number")
+        return Type("array", items=ANY) if isinstance(value, list) else Type("object", open=True)
+
+    def _identity(self, node: Node, place: Place) -> Type:
+        return place.current if place.current is not None else ANY
+
+    _current = _identity
+
+    def _field(self, node: Node, place: Place) -> Type:
+        name = node.value
+        if name.startswith("$"):
+            return self._root(name[1:], node)
+        if place.current is None:
+            return self._root(name, node)
+        if name in ROOTS and not self._has(place.current, name):
+            self.report("outer-name-in-filter", node, f"`{name}` is looked up on the item here", f"write ${name}")
+            return ANY
+        return self.field(place.current, name, node)
+
+    def _root(self, name: str, node: Node) -> Type:
+        found = self.types.get(name)
+        if found is None:
+            self.report("unknown-name", node, f"nothing is called `{name}` here", _close(name, self.types))
+            return ANY
+        return found
+
+    def _has(self, found: Type, name: str) -> bool:
+        return name in found.fields or found.kind == "any"
+
+    def field(self, base: Type, name: str, node: Node) -> Type:
+        """The type of a field of `base`; an unknown one is a mistake unless the map is open."""
+        if base.kind == "object":
+            known = base.fields.get(name)
+            if known is None and base.values is not None:
+                known = base.values.or_null()
+            if known is None and base.open:
+                return ANY
+            if known is not None:
+                return known.or_null() if base.nullable and known.kind != "any" else known
+            self.report("unknown-field", node, f"there is no field `{name}`", _close(name, base.fields))
+        elif base.kind == "array":
+            self.report("wrong-type", node, f"`{name}` is asked of a list", f"write [].{name}, or [0].{name} for the first")
+        elif base.kind not in ("any", "null"):
+            self.report("wrong-type", node, f"a {base} has no field `{name}`")
+        return ANY
+
+    def _subexpression(self, node: Node, place: Place) -> Type:
+        left, right = node.children[0], node.children[1]
+        found = self.type_of(left, place)
+        path = path_of(left, place.path)
+        if path is not None and path in place.facts:
+            found = found.not_null()
+        inner = Place(found, path or ("@",), place.facts if path else frozenset())
+        return self.type_of(right, inner)
+
+    def _pipe(self, node: Node, place: Place) -> Type:
+        found = self.type_of(node.children[0], place)
+        return self.type_of(node.children[1], Place(found, ("@",), frozenset()))
+
+    def _index_expression(self, node: Node, place: Place) -> Type:
+        found = self.type_of(node.children[0], place)
+        for child in node.children[1:]:
+            found = self.type_of(child, Place(found, ("@",), frozenset()))
+        return found
+
+    def _index(self, node: Node, place: Place) -> Type:
+        found = place.current or ANY
+        if found.kind == "array":
+            inner = found.items or ANY
+            return inner if inner.kind == "any" else inner.or_null()
+        if found.kind not in ("any", "null"):
+            self.report("wrong-type", node, f"a {found} has no items")
+        return ANY
+
+    def _slice(self, node: Node, place: Place) -> Type:
+        return place.current or ANY
+
+    def _items(self, source: Node, place: Place, node: Node) -> tuple[Type, bool]:
+        """The type of the items of a list, and whether the list may be null."""
+        found = self.type_of(source, place)
+        if found.kind == "array":
+            return found.items or ANY, found.nullable
+        if found.kind not in ("any", "null"):
+            self.report("wrong-type", node, f"a {found} is used as a list")
+        return ANY, found.nullable
+
+    def _projection(self, node: Node, place: Place) -> Type:
+        item, nullable = self._items(node.children[0], place, node)
+        inner = self.type_of(node.children[1], place.inside(item))
+        return Type("array", nullable=nullable, items=inner.not_null())
+
+    def _value_projection(self, node: Node, place: Place) -> Type:
+        found = self.type_of(node.children[0], place)
+        inner = self.type_of(node.children[1], place.inside(found.values or ANY))
+        return Type("array", nullable=found.nullable, items=inner.not_null())
+
+    def _filter_projection(self, node: Node, place: Place) -> Type:
+        item, nullable = self._items(node.children[0], place, node)
+        inside = place.inside(item)
+        self.boolean(node.children[2], inside, "a filter")
+        known = inside.knowing(holds_when(node.children[2], True, inside.path))
+        inner = self.type_of(node.children[1], known)
+        return Type("array", nullable=nullable, items=_narrowed(inner, node.children[1], known).not_null())
+
+    def _flatten(self, node: Node, place: Place) -> Type:
+        item, nullable = self._items(node.children[0], place, node)
+        inner = (item.items or ANY) if item.kind == "array" else item
+        return Type("array", nullable=nullable, items=inner.not_null())
+
+    def _multi_select_list(self, node: Node, place: Place) -> Type:
+        found = [self.type_of(child, place) for child in node.children]
+        items = found[0] if found else ANY
+        for other in found[1:]:
+            items = joined(items, other)
+        return Type("array", items=items)
+
+    def _multi_select_dict(self, node: Node, place: Place) -> Type:
+        return Type("object", fields={child.value: self.type_of(child.children[0], place) for child in node.children})
+
+    def _not_expression(self, node: Node, place: Place) -> Type:
+        self.boolean(node.children[0], place, "`!`")
+        return BOOLEAN
+
+    def _and_expression(self, node: Node, place: Place) -> Type:
+        left, right = node.children
+        self.boolean(left, place, "`&&`")
+        self.boolean(right, place.knowing(holds_when(left, True, place.path)), "`&&`")
+        return BOOLEAN
+
+    def _or_expression(self, node: Node, place: Place) -> Type:
+        left, right = node.children
+        self.boolean(left, place, "`||`")
+        self.boolean(right, place.knowing(holds_when(left, False, place.path)), "`||`")
+        return BOOLEAN
+
+    def _comparator(self, node: Node, place: Place) -> Type:
+        left, right = (self.type_of(child, place) for child in node.children)
+        if node.value in ("eq", "ne"):
+            self._equality(node, left, right)
+        else:
+            for child, found in zip(node.children, (left, right), strict=True):
+                self._ordered(child, found)
+        return BOOLEAN
+
+    def _equality(self, node: Node, left: Type, right: Type) -> None:
+        literal = "null" in (left.kind, right.kind)
+        if "opaque" in (left.kind, right.kind) and not literal and left.kind != right.kind:
+            self.report("opaque-use", node, "a secret may only be compared with null")
+        elif left.nullable and right.nullable and not literal:
+            hint = "first ask whether one of them is null: x != `null` && x == y"
+            self.report("null-equals-null", node, "both sides may be null, and null equals null", hint)
+        elif not literal and not _comparable(left, right):
+            self.report("wrong-type", node, f"a {left} never equals a {right}")
+        else:
+            self._words(node, left, right)
+
+    def _words(self, node: Node, left: Type, right: Type) -> None:
+        """A literal word against an enumeration that does not have it."""
+        for found, literal, at in ((left, right, 1), (right, left, 0)):
+            if node.children[at].type != "literal" or not found.enum or node.children[1 - at].type == "literal":
+                continue
+            for word in literal.enum - found.enum:
+                self.report("not-in-enum", node.children[at], f"`{word}` is none of its words", _close(word, found.enum))
+
+    def _ordered(self, node: Node, found: Type) -> None:
+        if found.nullable:
+            self.report("may-be-null", node, "null has no order", "use default(x, ...) first")
+        elif not is_numeric(found) and found.kind != "any":
+            hint = {"timestamp": "use epoch(x), age(x) or left(x)", "string": "use duration(x), epoch(x) or semver_cmp(x, y)"}
+            self.report("wrong-type", node, f"a {found} has no order; only numbers have", hint.get(found.kind, ""))
+
+    def _expref(self, node: Node, place: Place) -> Type:
+        return Type("expression")
+
+    def _function_expression(self, node: Node, place: Place) -> Type:
+        return type_of_call(self, node, place)
+
+
+def _narrowed(found: Type, node: Node, place: Place) -> Type:
+    """An item's fields that the filter has shown to be not null."""
+    if found.kind != "object" or node.type not in ("identity", "current"):
+        return found
+    fields = {name: inner.not_null() if ("@", name) in place.facts else inner for name, inner in found.fields.items()}
+    return Type("object", found.nullable, fields, found.values, found.open)
+
+
+def _comparable(left: Type, right: Type) -> bool:
+    if "any" in (left.kind, right.kind) or left.kind == right.kind:
+        return True
+    pair = {left.kind, right.kind}
+    return pair <= {"integer", "number"} or pair <= {"string", "timestamp"}
+
+
+def _close(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
+    close = get_close_matches(name, list(known), 1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"there are: {', '.join(sorted(known)[:12])}" if known else ""

@@ -1,0 +1,134 @@
+"""What is known about a value before it is there: its kind, fields, items, and whether it may be null.
+
+Made from JSON schemas, CRDs and message descriptors. Where nothing is known the type is `any`, and
+checks stay silent. Pure. Neighbour: `infer` computes with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+TypeKind = Literal[
+    "any", "null", "boolean", "integer", "number", "string", "timestamp", "opaque", "array", "object", "expression",
+    "omit", "remove",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """One type. `values` is the type of fields that are not named; without it and not `open`, there are none."""
+
+    kind: TypeKind
+    nullable: bool = False
+    fields: Mapping[str, Type] = field(default_factory=dict)
+    values: Type | None = None
+    open: bool = False
+    items: Type | None = None
+    enum: frozenset[str] = frozenset()
+
+    def or_null(self) -> Type:
+        """The same type, possibly null."""
+        return self if self.nullable else replace(self, nullable=True)
+
+    def not_null(self) -> Type:
+        """The same type, surely not null."""
+        return replace(self, nullable=False) if self.nullable else self
+
+    def __str__(self) -> str:
+        words = {"opaque": "secret", "object": "map", "array": "list"}
+        word = words.get(self.kind, self.kind)
+        return f"{word} or null" if self.nullable and self.kind not in ("any", "null") else word
+
+
+ANY: Final = Type("any", nullable=False)
+NULL: Final = Type("null", nullable=True)
+BOOLEAN: Final = Type("boolean")
+INTEGER: Final = Type("integer")
+NUMBER: Final = Type("number")
+STRING: Final = Type("string")
+ARRAY: Final = Type("array", items=ANY)
+OBJECT: Final = Type("object", open=True)
+
+_NUMBERS: Final = frozenset({"integer", "number"})
+
+
+def is_numeric(found: Type) -> bool:
+    """A number of either kind."""
+    return found.kind in _NUMBERS
+
+
+def joined(first: Type, second: Type) -> Type:
+    """The type of a value that is one or the other."""
+    if first.kind == "null" or second.kind == "null":
+        return (second if first.kind == "null" else first).or_null()
+    nullable = first.nullable or second.nullable
+    if first.kind in ("omit", "remove") or second.kind in ("omit", "remove"):
+        other = second if first.kind in ("omit", "remove") else first
+        return replace(other, nullable=nullable)
+    if first.kind == second.kind and first.fields == second.fields and first.items == second.items:
+        return replace(first, nullable=nullable, enum=first.enum | second.enum if first.enum and second.enum else frozenset())
+    if is_numeric(first) and is_numeric(second):
+        return Type("number", nullable=nullable)
+    if first.kind == second.kind == "array":
+        return Type("array", nullable=nullable, items=ANY)
+    if first.kind == second.kind == "object":
+        return Type("object", nullable=nullable, open=True)
+    return ANY
+
+
+def type_of_schema(schema: Mapping[str, Any]) -> Type:
+    """The type that a JSON schema (draft 2020-12 or OpenAPI v3) describes.
+
+    A property that is not required may be null, unless it has a default: absent and null read alike.
+    """
+    if schema.get("x-opaque"):
+        return Type("opaque", nullable=_nullable(schema))
+    if schema.get("x-kubernetes-int-or-string"):
+        return ANY
+    kinds = schema.get("type")
+    names = [kinds] if isinstance(kinds, str) else [item for item in kinds or () if item != "null"]
+    if len(names) != 1:
+        return _of_alternatives(schema)
+    nullable = _nullable(schema)
+    name = names[0]
+    if name == "string":
+        return _string(schema, nullable)
+    if name == "array":
+        return Type("array", nullable=nullable, items=type_of_schema(schema.get("items") or {}))
+    if name == "object":
+        return _object(schema, nullable)
+    return Type(name, nullable=nullable)
+
+
+def _nullable(schema: Mapping[str, Any]) -> bool:
+    kinds = schema.get("type")
+    return bool(schema.get("nullable")) or (isinstance(kinds, list) and "null" in kinds)
+
+
+def _of_alternatives(schema: Mapping[str, Any]) -> Type:
+    choices = [item for item in schema.get("anyOf") or schema.get("oneOf") or () if item.get("type") != "null"]
+    if len(choices) == 1 and "type" in choices[0]:
+        return type_of_schema(choices[0]).or_null()
+    return ANY
+
+
+def _string(schema: Mapping[str, Any], nullable: bool) -> Type:
+    if schema.get("format") == "date-time":
+        return Type("timestamp", nullable=nullable)
+    enum = frozenset(item for item in schema.get("enum") or () if isinstance(item, str))
+    return Type("string", nullable=nullable, enum=enum)
+
+
+def _object(schema: Mapping[str, Any], nullable: bool) -> Type:
+    required = frozenset(schema.get("required") or ())
+    fields = {}
+    for name, inner in (schema.get("properties") or {}).items():
+        found = type_of_schema(inner)
+        settled = name in required or "default" in inner
+        fields[name] = found if settled else found.or_null() if found.kind != "any" else found
+    extra = schema.get("additionalProperties")
+    values = type_of_schema(extra) if isinstance(extra, Mapping) else None
+    is_open = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True or (not fields and values is None)
+    return Type("object", nullable=nullable, fields=fields, values=values, open=is_open)
