@@ -99,7 +99,9 @@ def type_of_schema(schema: Mapping[str, Any]) -> Type:
         return Type("array", nullable=nullable, items=type_of_schema(schema.get("items") or {}))
     if name == "object":
         return _object(schema, nullable)
-    return Type(name, nullable=nullable)
+    plain: Mapping[str, Type] = {"boolean": BOOLEAN, "integer": INTEGER, "number": NUMBER}
+    found = plain.get(name, ANY)
+    return found.or_null() if nullable and found is not ANY else found
 
 
 def _nullable(schema: Mapping[str, Any]) -> bool:
