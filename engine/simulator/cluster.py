@@ -1,0 +1,191 @@
+"""The machines that share a cluster id, and the etcd they form together.
+
+Machines of one cluster find each other here, as discovery and the control plane endpoint let
+real ones do. Every change of membership is saved together with the disk it concerns, in one
+transaction. Neighbours: `etcd` has the rules, `life` waits here, `api.etcd` asks and orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.simulator import etcd
+from engine.simulator.etcd import EtcdCluster, Member
+from engine.simulator.projection import cluster_member
+from engine.simulator.resources import ResourceStore
+
+if TYPE_CHECKING:
+    from engine.simulator.fleet import Fleet
+    from engine.simulator.machine import Machine
+
+
+class Cluster:
+    """One cluster id. All methods run in the simulator's loop."""
+
+    def __init__(self, identity: str, fleet: Fleet) -> None:
+        self.id = identity
+        self.machines: dict[str, Machine] = {}
+        self.members = ResourceStore()
+        self._fleet = fleet
+        self._waiting: list[asyncio.Future[None]] = []
+        self._scheduled = False
+
+    async def wait(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; it is asked again after every change in the cluster."""
+        while not condition():
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
+    def touch(self) -> None:
+        """Something in the cluster changed: settle etcd and ask the waiting ones again, soon."""
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def trustd(self, token: str) -> Machine | None:
+        """A control plane machine that signs certificates for workers that know `token`."""
+        for machine in self.machines.values():
+            config = machine.config
+            if (
+                config
+                and config.control_plane
+                and config.token == token
+                and machine.services.is_running("trustd")
+            ):
+                return machine
+        return None
+
+    def kubernetes_api(self) -> bool:
+        """Whether the Kubernetes API answers: static pods on a machine whose etcd is healthy."""
+        return any(
+            machine.static_pods and machine.services.is_well("etcd") for machine in self.machines.values()
+        )
+
+    def etcd_of(self, machine: Machine) -> tuple[EtcdCluster, Member] | None:
+        """The etcd cluster and the member that a machine's data belongs to, None without data or member."""
+        if machine.disk.etcd is None:
+            return None
+        key, member_id = machine.disk.etcd
+        known = self._fleet.etcd.get(key)
+        member = known.member(member_id) if known else None
+        return (known, member) if known and member else None
+
+    def running(self, key: str) -> set[int]:
+        """The ids of the members of an etcd cluster whose process runs on a reachable machine."""
+        return {
+            machine.disk.etcd[1]
+            for machine in self.machines.values()
+            if machine.disk.etcd
+            and machine.disk.etcd[0] == key
+            and machine.services.is_running("etcd")
+            and machine.fault != "silence"
+        }
+
+    def etcd_clusters(self) -> list[EtcdCluster]:
+        """Every etcd cluster formed under this cluster id, oldest first; more than one is a split brain."""
+        return [known for known in self._fleet.etcd.values() if known.talos_cluster == self.id]
+
+    def joinable(self) -> EtcdCluster | None:
+        """The etcd cluster that takes a new learner now."""
+        for known in self.etcd_clusters():
+            if etcd.may_join(known, self.running(known.key)):
+                return known
+        return None
+
+    def bootstrap(self, machine: Machine) -> None:
+        """Form a new etcd cluster of this machine alone."""
+        member = Member(etcd.new_member_id(), machine.hostname, machine.address)
+        formed = etcd.form(self.id, member)
+        self._store(formed, machine, (formed.key, member.id))
+
+    def join(self, machine: Machine, known: EtcdCluster) -> None:
+        """Add this machine as a learner."""
+        member = Member(etcd.new_member_id(), machine.hostname, machine.address)
+        self._store(etcd.with_learner(known, member), machine, (known.key, member.id))
+
+    def promote(self, machine: Machine) -> None:
+        """Make this machine's learner a voter."""
+        found = self.etcd_of(machine)
+        if found and found[1].learner:
+            self._store(etcd.promoted(found[0], found[1].id))
+
+    def forfeit(self, known: EtcdCluster) -> EtcdCluster:
+        """Move leadership to another member and return the cluster after that."""
+        self._store(etcd.forfeited(known, self.running(known.key)))
+        return self._fleet.etcd[known.key]
+
+    def leave(self, machine: Machine) -> None:
+        """Remove this machine's member, stop its etcd and empty its data directory."""
+        found = self.etcd_of(machine)
+        machine.services.stop(["etcd"])
+        if found is None:
+            machine.write(etcd=None)
+            return
+        known, member = found
+        self._store(etcd.without(known, member.id, self.running(known.key)), machine, None)
+
+    def remove(self, known: EtcdCluster, member_id: int) -> None:
+        """Remove a member by id; its process, where it runs, ends with an error."""
+        self._store(etcd.without(known, member_id, self.running(known.key)))
+        for machine in self.machines.values():
+            if machine.disk.etcd == (known.key, member_id) and machine.services.is_running("etcd"):
+                machine.services.move(
+                    "etcd", "Failed", "the member has been permanently removed from the cluster"
+                )
+
+    def raise_alarm(self, machine: Machine, alarm: str) -> bool:
+        """Raise an alarm on this machine's member; False when it has none."""
+        found = self.etcd_of(machine)
+        if found is None:
+            return False
+        known, member = found
+        self._store(replace(known, alarms=(*known.alarms, (member.id, etcd.ALARMS.index(alarm)))))
+        return True
+
+    def disarm(self, known: EtcdCluster) -> None:
+        """Clear all alarms."""
+        self._store(replace(known, alarms=()))
+
+    def _store(
+        self, changed: EtcdCluster, machine: Machine | None = None, data: tuple[str, int] | None = None
+    ) -> None:
+        self._fleet.etcd[changed.key] = changed
+        if machine is None:
+            self._fleet.store.save(clusters={changed.key: changed})
+        else:
+            machine.write(clusters={changed.key: changed}, etcd=data)
+        self.touch()
+
+    def _settle(self) -> None:
+        self._scheduled = False
+        for known in self.etcd_clusters():
+            settled = etcd.settled(known, self.running(known.key))
+            if settled is not known:
+                self._fleet.etcd[known.key] = settled
+                self._fleet.store.save(clusters={known.key: settled})
+        for machine in self.machines.values():
+            self._check_health(machine)
+        self._publish()
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _publish(self) -> None:
+        found = [cluster_member(machine) for machine in self.machines.values() if machine.config]
+        self.members.sync(dict(found))
+
+    def _check_health(self, machine: Machine) -> None:
+        if not machine.services.is_running("etcd"):
+            return
+        found = self.etcd_of(machine)
+        if found is None or not etcd.has_quorum(found[0], self.running(found[0].key)):
+            machine.services.set_health("etcd", False, "context deadline exceeded")
+        elif found[1].learner:
+            machine.services.set_health("etcd", False, "etcdserver: rpc not supported for learner")
+        else:
+            machine.services.set_health("etcd", True)

@@ -1,0 +1,82 @@
+"""All machines of one simulator, the clusters they form, and the store of their disks.
+
+The only place that knows every machine. Makes them, finds them, enrols them in the cluster that
+their configuration names. Neighbours: `process` makes a fleet, `routing` and `control` ask it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.simulator.cluster import Cluster
+from engine.simulator.disk import DiskStore, blank_disk
+from engine.simulator.front import Connections
+from engine.simulator.life import live
+from engine.simulator.machine import Machine
+from engine.simulator.timing import Pace
+
+
+class Fleet:
+    """Machines by address; `etcd` has every etcd cluster by its key."""
+
+    def __init__(self, store: DiskStore, connections: Connections, pace: Pace, port: int) -> None:
+        self.store = store
+        self.connections = connections
+        self.pace = pace
+        self.port = port
+        self.machines: dict[str, Machine] = {}
+        self.etcd = store.clusters()
+        self._clusters: dict[str, Cluster] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, addresses: list[str], versions: tuple[str, ...]) -> None:
+        """Make a machine per address, with the disk of an earlier run where there is one."""
+        known = self.store.disks()
+        fresh = {address: blank_disk() for address in addresses if address not in known}
+        self.store.save(fresh)
+        for index, address in enumerate(addresses):
+            disk = known.get(address) or fresh[address]
+            self.machines[address] = Machine(address, versions[index % len(versions)], disk, self)
+
+    def check_addresses(self) -> None:
+        """Raises SettingsError, naming the address, when a machine could not listen."""
+        for machine in self.machines.values():
+            machine.front.check()
+
+    def cluster(self, identity: str) -> Cluster:
+        """The cluster of this id, made at the first question."""
+        return self._clusters.setdefault(identity, Cluster(identity, self))
+
+    def power_on(self, machine: Machine) -> None:
+        """Start the machine's life unless it runs; the disk remembers that it is on."""
+        if machine.address in self._lives:
+            return
+        if not machine.disk.powered:
+            machine.write(powered=True)
+        task = asyncio.get_running_loop().create_task(live(machine), name=f"machine {machine.address}")
+        self._lives[machine.address] = task
+        task.add_done_callback(lambda ended: self._ended(machine, ended))
+
+    async def power_off(self, machine: Machine) -> None:
+        """Cut the power: nothing is stopped, connections vanish, the disk stays."""
+        machine.write(powered=False)
+        task = self._lives.get(machine.address)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def stop(self) -> None:
+        """End every life without touching a disk, as when the simulator itself ends."""
+        tasks = list(self._lives.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _ended(self, machine: Machine, task: asyncio.Task[None]) -> None:
+        self._lives.pop(machine.address, None)
+        machine.go_dark()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler(
+                {"message": f"machine {machine.address} broke", "exception": error, "task": task}
+            )

@@ -1,0 +1,147 @@
+"""A machine's state as COSI resources: pure functions from a Machine to specs.
+
+Each spec is shaped like its protobuf message (talos-api 1.6), enums by name; which type has which message and namespace is the data of `engine.protocol`. Neighbours: `machine` and
+`cluster` publish what is computed here, `api.cosi` encodes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.simulator.hardware import DISKS
+from engine.simulator.resources import Name, Spec
+from engine.simulator.status import PODS, Unmet
+
+if TYPE_CHECKING:
+    from engine.simulator.machine import Machine
+
+MEMBERS: Final = "Members.cluster.talos.dev"
+API_SERVER_PORT: Final = 6443
+
+
+def resources_of(machine: Machine, unmet: list[Unmet]) -> dict[Name, Spec]:
+    """Every resource of the machine but those it shares with its cluster."""
+    found: dict[Name, Spec] = {
+        ("MachineStatuses.runtime.talos.dev", "machine"): _status(machine, unmet),
+        ("MachineTypes.config.talos.dev", "machine-type"): {"machine_type": _machine_type(machine)},
+        ("Versions.runtime.talos.dev", "version"): {"version": machine.version},
+        ("BootIDs.runtime.talos.dev", "boot-id"): {"boot_id": machine.boot_id},
+        ("PlatformMetadatas.talos.dev", "platformmetadata"): {
+            "platform": "metal",
+            "hostname": machine.hostname,
+        },
+        ("HostnameStatuses.net.talos.dev", "hostname"): {"hostname": machine.hostname},
+        ("NetworkStatuses.net.talos.dev", "status"): dict.fromkeys(
+            ("address_ready", "connectivity_ready", "hostname_ready", "etc_files_ready"), machine.network_up
+        ),
+        ("TimeStatuses.v1alpha1.talos.dev", "node"): {"synced": True, "epoch": 1},
+    }
+    if machine.network_up:
+        addresses = {"addresses": [f"{machine.address}/24"]}
+        for name in ("default", "current", "accumulative", "routed"):
+            found["NodeAddresses.net.talos.dev", name] = addresses
+    found.update(_disks(machine))
+    found.update(_services(machine))
+    for key, value in machine.disk.meta.items():
+        found["MetaKeys.runtime.talos.dev", f"{key:#04x}"] = {"value": value}
+    if machine.config is not None:
+        found.update(_configured(machine))
+    return found
+
+
+def cluster_member(machine: Machine) -> tuple[Name, Spec]:
+    """What the other machines of the cluster see of this one."""
+    spec: dict[str, Any] = {
+        "node_id": machine.disk.identity,
+        "addresses": [machine.address],
+        "hostname": machine.hostname,
+        "machine_type": "TYPE_CONTROL_PLANE" if machine.control_plane else "TYPE_WORKER",
+        "operating_system": f"Talos ({machine.version})",
+    }
+    if machine.control_plane:
+        spec["control_plane"] = {"api_server_port": API_SERVER_PORT}
+    return (MEMBERS, machine.hostname), spec
+
+
+def _status(machine: Machine, unmet: list[Unmet]) -> Spec:
+    stage = "MACHINE_STAGE_" + machine.stage.upper().replace(" ", "_")
+    conditions = [{"name": name, "reason": reason} for name, reason in unmet]
+    return {"stage": stage, "status": {"ready": not unmet, "unmet_conditions": conditions}}
+
+
+def _machine_type(machine: Machine) -> str:
+    if machine.config is None:
+        return "UNKNOWN"
+    return "CONTROL_PLANE" if machine.config.control_plane else "WORKER"
+
+
+def _disks(machine: Machine) -> dict[Name, Spec]:
+    found: dict[Name, Spec] = {
+        ("Disks.block.talos.dev", disk.name): {
+            "size": disk.size,
+            "io_size": 512,
+            "sector_size": 512,
+            "readonly": disk.readonly,
+            "model": disk.model,
+            "serial": disk.serial,
+            "bus_path": disk.bus_path,
+            "rotational": disk.kind == "HDD",
+            "cdrom": disk.kind == "CD",
+            "dev_path": disk.path,
+            "transport": "virtio",
+        }
+        for disk in DISKS
+    }
+    if machine.disk.installed:
+        system = DISKS[0]
+        found["SystemDisks.block.talos.dev", "system-disk"] = {
+            "disk_id": system.name,
+            "dev_path": system.path,
+        }
+    return found
+
+
+def _services(machine: Machine) -> dict[Name, Spec]:
+    return {
+        ("Services.v1alpha1.talos.dev", service.id): {
+            "running": service.running,
+            "healthy": service.healthy is True,
+            "unknown": service.healthy is None,
+        }
+        for service in machine.services.all()
+    }
+
+
+def _configured(machine: Machine) -> dict[Name, Spec]:
+    config = machine.config
+    assert config is not None
+    found: dict[Name, Spec] = {
+        ("MachineConfigs.config.talos.dev", "v1alpha1"): {"yaml_marshalled": config.text.encode()},
+        ("MachineConfigs.config.talos.dev", "persistent"): {
+            "yaml_marshalled": (machine.disk.config or config.text).encode()
+        },
+        ("Identities.cluster.talos.dev", "local"): {"node_id": machine.disk.identity},
+        ("Infos.cluster.talos.dev", "current"): {
+            "cluster_id": config.cluster_id,
+            "cluster_name": config.cluster_name,
+        },
+        ("Nodenames.kubernetes.talos.dev", "nodename"): {"nodename": machine.hostname},
+    }
+    if machine.services.is_running("kubelet"):
+        found["KubeletSpecs.kubernetes.talos.dev", "kubelet"] = {
+            "image": config.kubelet_image,
+            "expected_nodename": machine.hostname,
+        }
+    if machine.node_ready:
+        found["NodeStatuses.kubernetes.talos.dev", machine.hostname] = {
+            "nodename": machine.hostname,
+            "node_ready": True,
+        }
+    if machine.disk.etcd and machine.services.is_running("etcd"):
+        found["EtcdMembers.etcd.talos.dev", "local"] = {"member_id": f"{machine.disk.etcd[1]:016x}"}
+    if machine.static_pods:
+        for pod in PODS:
+            found["StaticPodStatuses.kubernetes.talos.dev", f"kube-system/{pod}-{machine.hostname}"] = {
+                "pod_status": {"phase": "Running"}
+            }
+    return found

@@ -1,0 +1,38 @@
+"""Simulators of a test module: real processes on addresses of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from simulator_process import Simulation  # noqa: E402 - found through the line above
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Simulation]]:
+    """Starts simulators of the module; all are stopped at its end."""
+    started: list[Simulation] = []
+
+    def start(machines: int, **settings: Any) -> Simulation:
+        simulation = Simulation(tmp_path_factory.mktemp("simulator"), machines, **settings)
+        simulation.start()
+        started.append(simulation)
+        return simulation
+
+    yield start
+    for simulation in started:
+        if simulation.process is not None and simulation.process.poll() is None:
+            simulation.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(make: Callable[..., Simulation]) -> Simulation:
+    """Three control plane machines and a worker, ready."""
+    simulation = make(4)
+    simulation.bring_up(workers=1)
+    return simulation

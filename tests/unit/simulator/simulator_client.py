@@ -1,0 +1,116 @@
+"""A small Talos client for tests, apart from the engine's own: grpcio behind two threads and Python's ssl."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from engine.machineconfig.certificates import Pair, relabel
+from engine.protocol import methods, message_class, to_message, to_value
+
+
+class Client:
+    """One connection to one machine; `pair` and `ca` None means maintenance mode."""
+
+    def __init__(
+        self, address: str, ca: str | None = None, pair: Pair | None = None, port: int = 50000
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="client-")
+        context = ssl.create_default_context(cadata=ca)
+        context.set_alpn_protocols(["h2"])
+        if ca is None:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if pair is not None:
+            path = Path(self._folder.name, "pair.pem")
+            path.write_text(pair.crt + relabel(pair.key))
+            context.load_cert_chain(path)
+        raw = socket.create_connection((address, port), timeout=5)
+        self.tls = context.wrap_socket(raw, server_hostname=address)
+        self.tls.settimeout(None)
+        self.certificate = self.tls.getpeercert(binary_form=True) or b""
+        self._path = path = str(Path(self._folder.name, "s"))
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+        # Closing a descriptor under a thread that reads it would let it read from whoever gets the number next.
+        self._threads = [threading.Thread(target=self._serve, args=(listener,), daemon=True)]
+        self._threads[0].start()
+        self._channel = grpc.insecure_channel(f"unix:{path}", options=[("grpc.default_authority", address)])
+
+    def call(self, method: str, value: Mapping[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+        """A unary call; the only message of a server stream's first reply otherwise."""
+        return to_value(self.message(method, value, **metadata))
+
+    def message(self, method: str, value: Mapping[str, Any] | None = None, **metadata: Any) -> Any:
+        found = methods()[method]
+        stub = self._channel.unary_unary(
+            f"/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class(found.output.full_name).FromString,
+        )
+        return stub(to_message(found, value or {}), timeout=10, metadata=_pairs(metadata))
+
+    def stream(
+        self, method: str, value: Mapping[str, Any] | None = None, timeout: float = 20
+    ) -> Iterator[Any]:
+        """Messages of a server stream as they come."""
+        found = methods()[method]
+        stub = self._channel.unary_stream(
+            f"/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class(found.output.full_name).FromString,
+        )
+        return stub(to_message(found, value or {}), timeout=timeout)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._channel.close()
+        with suppress(OSError):
+            socket.socket.shutdown(self.tls, socket.SHUT_RDWR)
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as waker:
+            waker.connect(self._path)
+        for thread in list(self._threads):
+            thread.join()
+        self.tls.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _serve(self, listener: socket.socket) -> None:
+        local, _ = listener.accept()
+        listener.close()
+        upward = threading.Thread(target=_copy, args=(local, self.tls), daemon=True)
+        upward.start()
+        _copy(self.tls, local)
+        upward.join()
+        local.close()
+
+
+def _pairs(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (key, item)
+        for key, value in metadata.items()
+        for item in (value if isinstance(value, list) else [value])
+    ]
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except (OSError, ValueError):
+        pass
+    for end in (source, target):
+        with suppress(OSError):
+            socket.socket.shutdown(end, socket.SHUT_RDWR)
