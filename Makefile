@@ -91,4 +91,4 @@ bench: setup ## Measure passes, memory and bring-up; prints a table
 
 .PHONY: proto
 proto: setup ## Compile schemas/talos/*.proto into the descriptors that the engine loads
-	./schemas/talos/compile $(BIN)/python
+	$(BIN)/python -m engine.protocol.compile
