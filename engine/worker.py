@@ -24,14 +24,15 @@ from engine.base.values import Unknown
 from engine.capabilities.contract import Ports
 from engine.decide import decide
 from engine.evaluate import Evaluation
+from engine.expr.durations import seconds_in
 from engine.measure import Meter
 from engine.observe import Observer
 from engine.observe.snapshot import Sight
 from engine.report import Assessment, Reporter, assess
 from engine.report.assess import with_outcomes
-from engine.ruleset.duration import seconds_of
 from engine.ruleset.model import Rule
-from engine.watch import Cache, Readers
+from engine.wake import Readers
+from engine.watch import Cache
 from engine.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -71,10 +72,9 @@ class Hops:
 class Worker:
     """Runs passes for the keys of one queue."""
 
-    def __init__(self, hops: Hops, queue: WorkQueue, on_pass: Callable[[Key, PassEnd], None]) -> None:
+    def __init__(self, hops: Hops, queue: WorkQueue) -> None:
         self._hops = hops
         self._queue = queue
-        self._on_pass = on_pass
         self._serial: set[str] = set()
         self._serial_lock = threading.Lock()
 
@@ -97,7 +97,6 @@ class Worker:
             self._queue.forget(key)
             if end.delay_s is not None:
                 self._queue.add(key, delay_s=end.delay_s)
-        self._on_pass(key, end)
 
     def pass_over(self, rule: Rule, key: Key) -> PassEnd:
         """One pass; every error ends here and becomes a result."""
@@ -177,7 +176,7 @@ class Worker:
 
     def _delay(self, rule: Rule, names: Evaluation) -> float:
         value = rule.every.evaluate(names.scope) if rule.every is not None else None
-        return DEFAULT_EVERY_S if value is None or isinstance(value, Unknown) else seconds_of(value)
+        return DEFAULT_EVERY_S if value is None or isinstance(value, Unknown) else seconds_in(value)
 
     def _end(self, plan: Plan, performed: Performed, verdict: Assessment, delay_s: float) -> PassEnd:
         failed = [item for item in performed.outcomes if item.status == "failed"]

@@ -14,24 +14,16 @@ from engine.base.errors import ExpressionError
 from engine.base.timestamps import epoch
 from engine.base.values import OMIT, REMOVE, Opaque, Unknown, Value
 from engine.base.yamltext import dump
+from engine.expr.durations import seconds_in
 from engine.expr.operators import Closure, FunctionError, Reference, truth
 from engine.expr.scope import Scope
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+.*)?")
 
 
 def never(scope: Scope, *values: Value) -> Value:
     """Stands where a lazy function has no eager form."""
     raise FunctionError("is evaluated lazily")
-
-
-def seconds_in(text: str) -> float:
-    """Seconds of a duration such as `2h30m`; raises ValueError."""
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; write 90s, 5m, 2h30m or 7d")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ms|s|m|h|d)", text))
 
 
 def duration(scope: Scope, text: Value) -> Value:

@@ -70,7 +70,7 @@ class Observer:
         pending = list(rule.observe)
         if rule.finalize is not None and live["metadata"].get("deletionTimestamp"):
             pending += rule.finalize.observe
-        names = Evaluation(rule, snapshot, self._settings)
+        names = self.names(rule, snapshot)
         while pending:
             with self._cpu:
                 later, network = self._wave(pending, names, progress, ports)
@@ -84,6 +84,10 @@ class Observer:
             pending = later
         failed = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
         return Sight(snapshot, names, frozenset(progress.objects), frozenset(progress.lists), failed)
+
+    def names(self, rule: Rule, snapshot: Snapshot) -> Evaluation:
+        """Fresh names over a snapshot, for what is asked after acting."""
+        return Evaluation(rule, snapshot, self._settings)
 
     def _wave(
         self, pending: list[ObserveRule], names: Evaluation, progress: _Progress, ports: Ports

@@ -1,0 +1,124 @@
+"""The composition root: build the parts, start them, keep them running, stop them in order.
+
+Nothing is decided here. `run` builds an Engine for the given Settings and stays with it until a
+signal, a time limit or a failure; whatever it started it stops, the simulated machines included.
+Neighbours: the command line calls `run`; every part below is put together here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from engine.base.assets import asset
+from engine.base.log import configure
+from engine.bringup import Applied, apply_files, obstacles
+from engine.companion import Companion
+from engine.engine import Engine
+from engine.ports.kube.client import KubeClient
+from engine.cli.bringup import progress
+from engine.progress import rows
+from engine.ruleset.catalog import load_catalog
+from engine.ruleset.load import load_rules
+from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL_S = 0.001
+_M_ARENA_MAX = -8
+_TICK_S = 0.2
+
+
+def run(settings: Settings) -> int:
+    """Run until stopped. 0: stopped by a signal or everything Ready; 1: time was up.
+
+    Raises SettingsError and RuleErrors, with nothing left running.
+    """
+    _tune_process()
+    configure(settings.log_format)
+    rules = load_rules(settings.rules or (asset("rules"),), load_catalog(asset("schemas")))
+    stopping = threading.Event()
+    with ExitStack() as stack:
+        kubeconfig = _own_cluster(settings, stack)
+        client = KubeClient.connect(kubeconfig, pool_size=settings.workers + len(rules.kinds) + 4)
+        stack.callback(client.close)
+        engine = Engine(rules, client, settings)
+        stack.callback(engine.stop)
+        engine.start()
+        _on_signals(stopping)
+        applied = apply_files(client, settings.apply)
+        return _stay(engine, client, applied, settings, stopping)
+
+
+def _own_cluster(settings: Settings, stack: ExitStack) -> Path | None:
+    """The embedded API and the simulated machines where asked for; the kubeconfig to use."""
+    if settings.standalone is None:
+        return settings.kubeconfig
+    from engine.standalone import StandaloneApi
+
+    folder = settings.standalone.absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    api = StandaloneApi(folder, asset("schemas", "crds"))
+    api.start()
+    stack.callback(api.stop)
+    if settings.simulate:
+        companion = Companion(folder, settings.simulate)
+        found = companion.start()
+        stack.callback(companion.stop)
+        log.info("%d simulated machines %s", settings.simulate, "found running" if found else "started")
+    return api.kubeconfig
+
+
+def _stay(
+    engine: Engine, client: KubeClient, applied: list[Applied], settings: Settings, stopping: threading.Event
+) -> int:
+    """Show the bring-up and keep running; with a time limit, only until everything is Ready."""
+    shown = progress(sys.stdout)
+    deadline = None if settings.until_ready_s is None else time.monotonic() + settings.until_ready_s
+    was_ready = False
+    while not stopping.wait(_TICK_S):
+        shown.update(rows(engine.cache, engine.rules, time.time()))
+        reasons = obstacles(client, applied) if not was_ready or deadline is not None else []
+        if not reasons and applied and not was_ready:
+            was_ready = True
+            shown.note("everything applied is Ready")
+        if deadline is None:
+            continue
+        if not reasons:
+            return 0
+        if time.monotonic() > deadline:
+            shown.close()
+            for reason in reasons:
+                print(f"not ready: {reason}", file=sys.stderr)
+            return 1
+    shown.close()
+    return 0
+
+
+def _on_signals(stopping: threading.Event) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+
+
+def _tune_process() -> None:
+    """Short switches between threads, few malloc arenas, as many descriptors as allowed.
+
+    Measured: with passes computing, a scrape waits 14 ms instead of 164; after a mass reconnect
+    13 to 16 MiB less stay resident.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    except (OSError, AttributeError):
+        log.debug("mallopt is not to be had here; memory may grow a little more")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+

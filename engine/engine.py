@@ -1,0 +1,114 @@
+"""One running engine: the hops of the spine put together over one API server.
+
+Starts the watch of every kind that the rules name, the worker threads and the servers; stops them
+in the opposite order. Never decides anything. Neighbours: `app` builds it, `worker` runs passes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from engine.act import Actor
+from engine.act.kube import KubeWriter
+from engine.act.lanes import Lanes
+from engine.act.once import Intents
+from engine.act.send import Sender
+from engine.base.kinds import Kind
+from engine.capabilities.contract import Ports
+from engine.capabilities.identities import Identities
+from engine.capabilities.memo import Memo
+from engine.capabilities.registry import all_capabilities
+from engine.measure import Meter
+from engine.nodes import Nodes
+from engine.observe import Observer
+from engine.observe.reads import Reader
+from engine.ports.kube.client import KubeClient
+from engine.ports.talos.client import TalosClient
+from engine.report import Reporter
+from engine.ruleset.model import RuleSet
+from engine.series import SeriesStore
+from engine.settings import Settings
+from engine.wake import Readers
+from engine.watch import Cache
+from engine.worker import Hops, Worker
+from engine.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+
+_STOP_TIMEOUT_S = 20.0
+
+
+class Engine:
+    """The parts of one engine and their life."""
+
+    def __init__(self, rules: RuleSet, client: KubeClient, settings: Settings) -> None:
+        self.rules = rules
+        self.series = SeriesStore()
+        self.queue = WorkQueue()
+        self.cache = Cache(client, rules.kinds, on_demand=rules.on_demand, owners=frozenset(rules.rules))
+        self._client = client
+        self._meter = Meter(rules, self.series)
+        self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
+        self._readers = Readers(frozenset(rules.rules))
+        self._worker = Worker(self._hops(settings), self.queue)
+        self._threads = [
+            threading.Thread(target=self._worker.run, name=f"worker-{number}", daemon=True)
+            for number in range(settings.workers)
+        ]
+        self.cache.subscribe(self._changed)
+
+    def start(self) -> None:
+        """Connect the loop, fill the cache, then start the passes."""
+        self._talos.start()
+        self.cache.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let running passes end, for a bounded time, then close everything."""
+        self.queue.shut_down()
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self.cache.stop()
+        self._talos.close()
+
+    def _hops(self, settings: Settings) -> Hops:
+        identities = Identities()
+        nodes = Nodes(self._talos, identities)
+        run = self._talos.run
+        cpu = threading.Lock()
+        known = {"loopbackOnly": settings.loopback_only, "metaKey": False}
+        return Hops(
+            rules=self.rules.rules,
+            cache=self.cache,
+            readers=self._readers,
+            observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu),
+            actor=Actor(
+                KubeWriter(self._client, self.cache),
+                Lanes(self._client),
+                Intents(self._client),
+                Sender(nodes, all_capabilities(), run),
+            ),
+            reporter=Reporter(self._client),
+            meter=self._meter,
+            ports=self._ports,
+            cpu=cpu,
+        )
+
+    def _ports(self, namespace: str) -> Ports:
+        return Ports(talos=self._talos, kube=self._client, now=time.time(), namespace=namespace)
+
+    def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        """Put every object to work that this change concerns: itself, its owners, its readers."""
+        for key in self._readers.woken_by(kind, old, new):
+            self.queue.add(key)
+
+
