@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import grpc
 
-from engine.base.errors import EngineError
-from engine.machineconfig.config import load_documents
+from engine.machineconfig.config import load
+from engine.machineconfig.errors import ConfigError
+from engine.machineconfig.model import V1ALPHA1
+from engine.machineconfig.validate import validate
 from engine.simulator.configuration import NodeConfig, read_config
 from engine.simulator.life import renew_certificate
 from engine.simulator.machine import Machine, Order
@@ -100,16 +102,20 @@ def _apply_in_maintenance(machine: Machine, text: str, mode: str, *, dry_run: bo
 
 
 def _check(machine: Machine, text: str) -> list[str]:
+    """Refuse what Talos refuses; the warnings otherwise."""
     try:
-        load_documents(text)
-        problems: list[str] = []
-    except EngineError as error:
+        config = load(text)
+    except ConfigError as error:
         raise invalid(str(error)) from error
-    if problems:
-        listed = "".join(f"\t* {problem}\n" for problem in problems)
-        plural = "error" if len(problems) == 1 else "errors"
-        raise invalid(f"configuration validation failed: {len(problems)} {plural} occurred:\n{listed}\n")
-    return []
+    if config.find(V1ALPHA1) is None:
+        raise invalid("the applied machine configuration doesn't contain v1alpha1 config")
+    verdict = validate(config, mode="metal", version=machine.version)
+    if verdict.errors:
+        count = len(verdict.errors)
+        listed = "".join(f"\t* {problem}\n" for problem in verdict.errors)
+        occurred = "1 error" if count == 1 else f"{count} errors"
+        raise invalid(f"configuration validation failed: {occurred} occurred:\n{listed}\n")
+    return [str(problem) for problem in verdict.warnings]
 
 
 def _effective(machine: Machine, new: NodeConfig, mode: str) -> str:

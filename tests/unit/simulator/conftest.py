@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from simulator_process import Simulation  # noqa: E402 - found through the line above
+from simulator_process import Simulation
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
 from engine.machineconfig.certificates import Pair, relabel
-from engine.protocol import methods, message_class, to_message, to_value
+from engine.protocol import message_class, methods, to_message, to_value
 
 
 class Client:
@@ -81,7 +81,7 @@ class Client:
         self.tls.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
