@@ -1,0 +1,83 @@
+"""Who has to look again when an object changes: itself, its owners, and whoever has read it.
+
+Each pass tells what it read, by name or as a list; that replaces what its last pass had told.
+Nobody has to declare watches, and none can be forgotten. Neighbours: `worker` notes, the cache's
+changes are looked up here by `engine`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from engine.base.kinds import Key, Kind
+
+Object = Mapping[str, Any]
+ListRead = tuple[Kind, str]
+
+
+class Readers:
+    """Knows the readers of every object. `kinds` are those that have a rule."""
+
+    def __init__(self, kinds: frozenset[Kind]) -> None:
+        self._kinds = {(kind.group, kind.name): kind for kind in kinds}
+        self._lock = threading.Lock()
+        self._by_name: dict[Key, set[Key]] = defaultdict(set)
+        self._by_list: dict[ListRead, set[Key]] = defaultdict(set)
+        self._noted: dict[Key, tuple[frozenset[Key], frozenset[ListRead]]] = {}
+
+    def note(self, reader: Key, names: Collection[Key], lists: Collection[ListRead]) -> None:
+        """What one pass of `reader` read."""
+        told = frozenset(names), frozenset(lists)
+        with self._lock:
+            before = self._noted.get(reader)
+            if before == told:
+                return
+            self._erase(reader)
+            self._noted[reader] = told
+            for name in told[0]:
+                self._by_name[name].add(reader)
+            for each in told[1]:
+                self._by_list[each].add(reader)
+
+    def forget(self, reader: Key) -> None:
+        """The reader is gone."""
+        with self._lock:
+            self._erase(reader)
+
+    def woken_by(self, kind: Kind, old: Object | None, new: Object | None) -> set[Key]:
+        """Every key that a change from `old` to `new` (None: absent) concerns."""
+        woken: set[Key] = set()
+        for version in (old, new):
+            if version is None:
+                continue
+            metadata = version["metadata"]
+            namespace = metadata.get("namespace", "")
+            key = Key(kind, namespace, metadata["name"])
+            woken.update(self._owners(metadata.get("ownerReferences") or (), namespace))
+            if (kind.group, kind.name) in self._kinds:
+                woken.add(key)
+            with self._lock:
+                woken |= self._by_name.get(key, set())
+                woken |= self._by_list.get((kind, namespace), set())
+        return woken
+
+    def _owners(self, references: Iterable[Mapping[str, Any]], namespace: str) -> Iterable[Key]:
+        for reference in references:
+            group = reference["apiVersion"].rpartition("/")[0]
+            kind = self._kinds.get((group, reference["kind"]))
+            if kind is not None:
+                yield Key(kind, namespace if kind.namespaced else "", reference["name"])
+
+    def _erase(self, reader: Key) -> None:
+        names, lists = self._noted.pop(reader, (frozenset(), frozenset()))
+        for name in names:
+            self._by_name[name].discard(reader)
+            if not self._by_name[name]:
+                del self._by_name[name]
+        for each in lists:
+            self._by_list[each].discard(reader)
+            if not self._by_list[each]:
+                del self._by_list[each]
