@@ -22,6 +22,7 @@ from engine.simulator.tls import server_context
 if TYPE_CHECKING:
     from engine.simulator.machine import Machine, Order
 
+RENEWAL_S: Final = 12 * 3600.0
 STOPPED_IN_ORDER: Final = ("kubelet", "etcd", "cri", "trustd")
 
 
@@ -177,6 +178,9 @@ async def _join_kubernetes(machine: Machine) -> None:
     machine.node_ready = True
     machine.refresh()
     cluster.touch()
+    while True:
+        await asyncio.sleep(RENEWAL_S)
+        renew_certificate(machine)
 
 
 async def _install(machine: Machine, _order: Order) -> None:

@@ -32,8 +32,15 @@ class Client:
             path = Path(self._folder.name, "pair.pem")
             path.write_text(pair.crt + relabel(pair.key))
             context.load_cert_chain(path)
-        raw = socket.create_connection((address, port), timeout=5)
-        self.tls = context.wrap_socket(raw, server_hostname=address)
+        raw = socket.socket()
+        raw.settimeout(5)
+        try:
+            raw.connect((address, port))
+            self.tls = context.wrap_socket(raw, server_hostname=address)
+        except OSError:
+            raw.close()
+            self._folder.cleanup()
+            raise
         self.tls.settimeout(None)
         self.certificate = self.tls.getpeercert(binary_form=True) or b""
         self._path = path = str(Path(self._folder.name, "s"))

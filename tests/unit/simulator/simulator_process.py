@@ -70,6 +70,16 @@ class Simulation:
             self.stop()
             raise AssertionError(f"the simulator did not start: {line}")
 
+    def use(self, address: str) -> None:
+        """Listen on this address instead."""
+        self._arguments[2] = address
+
+    def fails(self) -> tuple[int, str]:
+        """Start where it cannot: the exit code and what it said."""
+        command = [sys.executable, "-m", "engine.simulator", *self._arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        return done.returncode, done.stderr
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
