@@ -31,6 +31,7 @@ __all__ = [
     "SequenceStartEvent",
     "YAMLError",
     "dump",
+    "load_documents",
     "parse_events",
 ]
 
@@ -43,3 +44,9 @@ def parse_events(text: str) -> Iterator[Any]:
 def dump(value: Any) -> str:
     """Plain values (JSON's) as one YAML document, keys in their order."""
     return str(yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def load_documents(text: str) -> list[Any]:
+    """The documents of a YAML stream as plain values, empty ones left out. Raises YAMLError."""
+    documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
+    return [document for document in documents if document is not None]

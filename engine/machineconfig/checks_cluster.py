@@ -100,7 +100,7 @@ def _manifests(situation: Situation) -> Iterator[Problem]:
         yield Problem(path, "manifests are given but the provider is off")
     seen: set[str] = set()
     for index, manifest in enumerate(situation.cluster.get("inlineManifests", ())):
-        name, path = manifest.get("name", ""), f"cluster.inlineManifests[{index}].name"
+        name, path = manifest.get("name", "").strip(), f"cluster.inlineManifests[{index}].name"
         if not name:
             yield Problem(path, "required")
         elif name in seen:

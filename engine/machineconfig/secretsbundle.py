@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from engine.machineconfig import certificates
 from engine.machineconfig.certificates import CertificateError, Pair
-from engine.machineconfig.config import Config, load_plain
+from engine.machineconfig.config import load_plain
 from engine.machineconfig.emit import write
 from engine.machineconfig.errors import ConfigError
 
@@ -94,10 +94,14 @@ def parse(text: str) -> SecretsBundle:
     return _checked(_from_parts(documents[0]))
 
 
-def from_config(config: Config) -> SecretsBundle:
-    """The bundle behind a control plane's configuration. Raises ConfigError when parts are missing."""
-    machine = _part(config.main, "machine")
-    cluster = _part(config.main, "cluster")
+def from_config(text: str) -> SecretsBundle:
+    """The bundle behind a control plane's configuration text. Raises ConfigError when parts are missing.
+
+    Reads only the parts it needs, so that a configuration newer than our model will do.
+    """
+    documents = [document for document in load_plain(text) if isinstance(document, Mapping)]
+    main = next((document for document in documents if "machine" in document), {})
+    machine, cluster = _part(main, "machine"), _part(main, "cluster")
     if machine.get("type") not in ("controlplane", "init"):
         message = "only a control plane's configuration holds all secrets of its cluster"
         raise ConfigError("Invalid", message, path="machine.type")
