@@ -80,7 +80,8 @@ rules: setup ## Check the shipped rules
 	$(BIN)/talos-operator validate rules
 
 .PHONY: docs
-docs: setup ## Check that the documentation names every flag, command and file that exists
+docs: setup ## Write docs/reference.md anew, and check that the documentation agrees with the program
+	$(BIN)/python docs/write_reference.py >docs/.reference.md && mv docs/.reference.md docs/reference.md
 	$(PYTEST) -q tests/contract -m "not slow" -k docs
 
 .PHONY: bench

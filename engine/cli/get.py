@@ -41,11 +41,13 @@ _CONDITIONS: Final = (
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
 @click.option(
-    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    help="Form of the answer.",
 )
-@click.option(
-    "--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", envvar="TALOS_OPERATOR_KUBECONFIG"
-)
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The cluster to look at.")
 def command(
     kind: str,
     name: str | None,

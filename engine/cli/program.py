@@ -78,7 +78,7 @@ def program(ctx: click.Context) -> None:
     Check rules that you changed:
       talos-operator validate rules/
 
-    Exit codes: 0 done, 1 failed, 2 not understood. Every flag of a command may be set in the environment
+    Exit codes: 0 done, 1 failed, 2 not understood. Every flag of `run` may be set in the environment
     too: TALOS_OPERATOR_LOG_FORMAT=json is --log-format json.
     """
     if ctx.invoked_subcommand is None:

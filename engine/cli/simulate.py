@@ -10,26 +10,28 @@ from pathlib import Path
 
 import click
 
-from engine.cli.parameters import option
-
 
 @click.command("simulate", short_help="Start simulated Talos machines.")
-@option("--machines", type=int, default=5, show_default=True, metavar="N", help="How many machines.")
-@option(
+@click.option("--machines", type=int, default=5, show_default=True, metavar="N", help="How many machines.")
+@click.option(
     "--first-address", default="127.0.1.1", show_default=True, metavar="IP", help="Address of the first one."
 )
-@option("--port", type=int, default=50000, show_default=True, help="Port of the Talos API on each address.")
-@option(
+@click.option(
+    "--port", type=int, default=50000, show_default=True, help="Port of the Talos API on each address."
+)
+@click.option(
     "--directory",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Keep the machines' disks in DIR; without it they are gone at the end.",
 )
-@option(
+@click.option(
     "--calls", type=click.Path(path_type=Path), metavar="FILE", help="Write one JSON line per call received."
 )
-@option("--speed", type=float, default=1.0, show_default=True, help="2 boots and installs twice as fast.")
-@option(
+@click.option(
+    "--speed", type=float, default=1.0, show_default=True, help="2 boots and installs twice as fast."
+)
+@click.option(
     "--talos-version",
     multiple=True,
     default=["v1.13.0"],

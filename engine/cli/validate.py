@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @click.command("validate", short_help="Check rule files; shows every mistake with its place.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer."
+)
 def command(paths: Sequence[Path], output: str) -> int:
     """Check the rule files and folders PATHS; without any, the shipped ones.
 

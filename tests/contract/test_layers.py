@@ -11,7 +11,7 @@ from tests.contract.sources import Source, engine, within
 LAYERS: tuple[tuple[str, ...], ...] = (
     # Lowest first. Modules of one line may import each other only within the same package.
     ("engine.base",),
-    ("engine.expr", "engine.settings"),
+    ("engine.expr", "engine.settings", "engine.cli.text", "engine.cli.bringup"),
     ("engine.protocol",),
     ("engine.machineconfig", "engine.ports.kube", "engine.ports.talos"),
     ("engine.capabilities",),
@@ -27,7 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.cli",),
     ("engine.__main__",),
 )
-"""The spine's hops stand in one line from `observe` to `measure`: none of them knows another."""
+"""A module has the lowest line that names it: of the command line, what only draws stands below the engine.
+The spine's hops stand in one line from `observe` to `measure`: none of them knows another."""
 
 PRODUCTS = ("engine.simulator", "engine.standalone")
 """Programs of their own that travel with the engine."""

@@ -1,0 +1,109 @@
+"""The documentation says what the program does: every flag, key, file and command it names exists, and none is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+
+import pytest
+
+from engine.cli.program import VERBS
+from tests.contract.sources import ROOT, engine
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def code_of(page):
+    """The text of code blocks and code spans."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"^```.*?$(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+
+
+def flags_of(verb):
+    from importlib import import_module
+
+    command = import_module(VERBS[verb]).command
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help",
+        "-h",
+    }
+
+
+def test_docs_reference_is_what_the_program_says():
+    written = runpy.run_path(str(ROOT / "docs" / "write_reference.py"))["reference"]()
+    assert (ROOT / "docs" / "reference.md").read_text("utf-8") == written, "run `make docs`"
+
+
+def test_docs_reference_names_every_flag_of_run():
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    assert [flag for flag in flags_of("run") - {"--help", "-h"} if f"`{flag}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_docs_name_make_targets_that_exist(page):
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", code_of(page))) - TARGETS == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_docs_name_verbs_and_flags_that_exist(page):
+    wrong = []
+    for verb, rest in re.findall(r"\btalos-operator ([a-z]+)([^\n|]*)", code_of(page)):
+        if verb not in VERBS:
+            wrong.append(f"talos-operator {verb}")
+            continue
+        given = set(re.findall(r"(?<![\w-])(--[a-z-]+)", rest.split("|")[0]))
+        wrong += [f"{verb} {flag}" for flag in given - flags_of(verb)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_docs_link_to_what_exists(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_docs_name_files_of_the_project_that_exist(page):
+    named = re.findall(
+        r"(?<![\w./-])((?:engine|rules|schemas|examples|docs|tests)/[\w./-]+\w)", code_of(page)
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_docs_of_the_architecture_name_every_package():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    packages = {source.name.split(".")[1] for source in engine() if source.path.parent != ROOT / "engine"}
+    assert [package for package in packages if not re.search(rf"`(engine/)?{package}`", text)] == []
+
+
+@pytest.mark.parametrize("section", [None, "step", "rollout", "children", "kubeWrite"])
+def test_docs_of_the_language_name_every_key(section):
+    schema = json.loads((ROOT / "schemas" / "reconciler.schema.json").read_text("utf-8"))
+    keys = set((schema["$defs"][section] if section else schema)["properties"]) - {
+        "apiVersion",
+        "kind",
+        "id",
+        "type",
+    }
+    text = code_of(ROOT / "docs" / "rule-language.md")
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_docs_show_a_rule_that_is_valid(tmp_path):
+    from engine.base.assets import asset
+    from engine.ruleset.catalog import load_catalog
+    from engine.ruleset.load import load_rules
+
+    text = (ROOT / "docs" / "rule-language.md").read_text("utf-8")
+    (rule,) = re.findall(r"^```yaml\n(apiVersion: .*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "rule.yaml").write_text(rule, "utf-8")
+    loaded = load_rules([tmp_path / "rule.yaml"], load_catalog(asset("schemas")))
+    assert [kind.name for kind in loaded.rules] == ["NodeVersion"]
+
+
+def test_docs_keep_a_changelog():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert "## [Unreleased]" in text
