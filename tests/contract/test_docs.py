@@ -42,12 +42,12 @@ def test_docs_reference_names_every_flag_of_run():
     assert [flag for flag in flags_of("run") - {"--help", "-h"} if f"`{flag}`" not in text] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_name_make_targets_that_exist(page):
     assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", code_of(page))) - TARGETS == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_name_verbs_and_flags_that_exist(page):
     wrong = []
     for verb, rest in re.findall(r"\btalos-operator ([a-z]+)([^\n|]*)", code_of(page)):
@@ -59,16 +59,16 @@ def test_docs_name_verbs_and_flags_that_exist(page):
     assert wrong == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_link_to_what_exists(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_name_files_of_the_project_that_exist(page):
     named = re.findall(
-        r"(?<![\w./-])((?:engine|rules|schemas|examples|docs|tests)/[\w./-]+\w)", code_of(page)
+        r"(?<![\w./-])((?!engine/v\d)(?:engine|rules|schemas|examples|docs|tests)/[\w./-]+\w)", code_of(page)
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
 
