@@ -1,0 +1,194 @@
+"""Call Talos nodes: any method by its name, from any thread, with a deadline.
+
+One background thread owns the loop, the connections and gRPC; a pass hands all its calls over as
+one coroutine. Every call is counted in one place. Never retries: the caller is told whether
+anything was sent. Neighbours: `connections`, `failures`; `engine.nodes` and the capabilities call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from engine import protocol
+from engine.base.errors import OutcomeUnknown, RemoteError, Sent, Unreachable
+from engine.ports.talos.address import Address, parse_address
+from engine.ports.talos.connections import Connection, Connections
+from engine.ports.talos.failures import of_call
+from engine.ports.talos.identity import Identity
+
+T = TypeVar("T")
+
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call as metrics count it; `code` is a gRPC status name, or the cause of a failed dial."""
+
+    method: str
+    address: str
+    code: str
+    seconds: float
+    sent: Sent
+
+
+class TalosClient:
+    """Talks to nodes. `loopback_only`: refuse every other address, for simulated machines."""
+
+    def __init__(
+        self,
+        *,
+        loopback_only: bool = False,
+        capacity: int = 50,
+        on_call: Callable[[CallRecord], None] | None = None,
+    ) -> None:
+        self._loopback_only = loopback_only
+        self._capacity = capacity
+        self._on_call = on_call
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="talos-loop", daemon=True)
+        self._connections: Connections | None = None
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._thread.start()
+        self._connections = self.run(self._make(), timeout_s=_STOP_S)
+
+    def close(self) -> None:
+        """End every connection and the loop."""
+        if not self._thread.is_alive():
+            self._loop.close()
+            return
+        if self._connections is not None:
+            self.run(self._connections.close(), timeout_s=_STOP_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_STOP_S)
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
+        """Run a coroutine in the loop and wait for it; raises what it raises.
+
+        Raises OutcomeUnknown when it has not ended in time, which its own deadlines should prevent.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except concurrent.futures.TimeoutError as error:
+            if future.done():
+                raise
+            future.cancel()
+            raise OutcomeUnknown(f"not ended within {timeout_s:g} s", sent="unknown", code="DeadlineExceeded") from error
+
+    async def call(
+        self,
+        address: str,
+        identity: Identity | None,
+        method: str,
+        request: protocol.Message,
+        *,
+        deadline_s: float,
+        limit: int = 1000,
+        exclusive: bool = False,
+    ) -> list[protocol.Message]:
+        """One reply of a unary method, or at most `limit` of a server stream.
+
+        `identity` None: maintenance mode, without a client certificate. `exclusive`: over a connection
+        of its own, so that `sent` is exact. Raises RemoteError.
+        """
+        started = time.monotonic()
+        code = "OK"
+        sent: Sent = "yes"
+        try:
+            where = parse_address(address, loopback_only=self._loopback_only)
+            try:
+                async with asyncio.timeout(deadline_s):
+                    return await self._call(where, identity, method, request, deadline_s, limit, exclusive=exclusive)
+            except TimeoutError as error:
+                message = f"no answer within {deadline_s:g} s"
+                raise OutcomeUnknown(message, source=address, operation=method, code="DEADLINE_EXCEEDED") from error
+        except RemoteError as error:
+            code, sent = error.code, error.sent
+            raise
+        finally:
+            if self._on_call is not None:
+                record = CallRecord(method, address, code, time.monotonic() - started, sent)
+                self._on_call(record)
+
+    async def dial(self, address: str, identity: Identity | None, *, deadline_s: float) -> None:
+        """Have a connection to the node without asking anything; raises Unreachable with the cause."""
+        where = parse_address(address, loopback_only=self._loopback_only)
+        try:
+            async with asyncio.timeout(deadline_s), self._pool().borrow(where, identity, exclusive=False):
+                return
+        except TimeoutError as error:
+            message = f"not reached within {deadline_s:g} s"
+            raise Unreachable(message, source=address, sent="no", code="ConnectTimeout") from error
+
+    async def _call(
+        self,
+        where: Address,
+        identity: Identity | None,
+        method: str,
+        request: protocol.Message,
+        deadline_s: float,
+        limit: int,
+        *,
+        exclusive: bool,
+    ) -> list[protocol.Message]:
+        async with self._pool().borrow(where, identity, exclusive=exclusive) as connection:
+            before = connection.requests
+            try:
+                replies = await _exchange(connection, method, request, deadline_s, limit)
+            except grpc.aio.AioRpcError as error:
+                sent = connection.requests > before
+                raise of_call(error, str(where), method, headers_sent=sent) from None
+        for reply in replies:
+            _check_metadata(reply, str(where), method)
+        return replies
+
+    def _pool(self) -> Connections:
+        if self._connections is None:
+            raise Unreachable("the client is not started", sent="no")
+        return self._connections
+
+    async def _make(self) -> Connections:
+        return Connections(self._capacity)
+
+
+async def _exchange(
+    connection: Connection, method: str, request: protocol.Message, deadline_s: float, limit: int
+) -> list[protocol.Message]:
+    known = protocol.methods()[method]
+    reply = protocol.message_class(known.output.full_name)
+    serialize = type(request).SerializeToString
+    if not known.server_streaming:
+        unary = connection.channel.unary_unary(f"/{method}", serialize, reply.FromString)
+        return [await unary(request, timeout=deadline_s)]
+    stream = connection.channel.unary_stream(f"/{method}", serialize, reply.FromString)(request, timeout=deadline_s)
+    replies: list[protocol.Message] = []
+    async for message in stream:
+        replies.append(message)
+        if len(replies) >= limit:
+            stream.cancel()
+            break
+    return replies
+
+
+def _check_metadata(reply: Any, source: str, method: str) -> None:
+    """Errors of a fan-out hide inside an OK reply; source: common.Metadata of the Talos API."""
+    fields = reply.DESCRIPTOR.fields_by_name
+    parts = reply.messages if "messages" in fields else [reply]
+    for part in parts:
+        if "metadata" in part.DESCRIPTOR.fields_by_name and part.metadata.error:
+            raise RemoteError(part.metadata.error, source=source, operation=method, sent="yes", code="UNKNOWN")
+
+
+__all__ = ["CallRecord", "Identity", "TalosClient"]
