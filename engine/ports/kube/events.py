@@ -13,10 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.base.kinds import Key
 from engine.base.timestamps import rfc3339
 
-_COMPONENT = "talos-operator"
 _BURST = 25
 _REFILL_S = 300.0
 _LONGEST_MESSAGE = 1024
@@ -26,26 +24,41 @@ _OBJECTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened to `key`; `uid` is that object's. `message` must hold no secret."""
+    """Something that happened to the API object `regarding`. `message` must hold no secret."""
 
-    key: Key
-    uid: str
+    regarding: Mapping[str, Any]
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
-    action: str = ""
+    reporter: str = "talos-operator"
 
     @property
     def namespace(self) -> str:
         """Where the event is kept: with its object, in `default` for cluster-wide ones."""
-        return self.key.namespace or "default"
+        return str(self.regarding["metadata"].get("namespace") or "default")
+
+    @property
+    def subject(self) -> str:
+        """What tells the object from every other, its former lives included."""
+        return "/".join(self.reference().values())
 
     @property
     def name(self) -> str:
         """Equal for equal events, so that a repeat is counted instead of written anew."""
-        parts = (self.uid, str(self.key), self.type, self.reason, self.message)
+        parts = (self.subject, self.type, self.reason, self.message, self.reporter)
         digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
-        return f"{self.key.name[:_LONGEST_STEM].rstrip('.-')}.{digest}"
+        return f"{self.regarding['metadata']['name'][:_LONGEST_STEM].rstrip('.-')}.{digest}"
+
+    def reference(self) -> dict[str, str]:
+        """The object as an event names it."""
+        metadata = self.regarding["metadata"]
+        return {
+            "apiVersion": str(self.regarding["apiVersion"]),
+            "kind": str(self.regarding["kind"]),
+            "namespace": str(metadata.get("namespace", "")),
+            "name": str(metadata["name"]),
+            "uid": str(metadata.get("uid", "")),
+        }
 
 
 def first_time(event: EventRecord, now: float) -> dict[str, Any]:
@@ -53,23 +66,16 @@ def first_time(event: EventRecord, now: float) -> dict[str, Any]:
     time = rfc3339(now)
     return {
         "metadata": {"name": event.name, "namespace": event.namespace},
-        "involvedObject": {
-            "apiVersion": event.key.kind.api_version,
-            "kind": event.key.kind.name,
-            "namespace": event.key.namespace,
-            "name": event.key.name,
-            "uid": event.uid,
-        },
+        "involvedObject": event.reference(),
         "type": event.type,
         "reason": event.reason,
         "message": event.message[:_LONGEST_MESSAGE],
-        "action": event.action or event.reason,
         "count": 1,
         "firstTimestamp": time,
         "lastTimestamp": time,
-        "source": {"component": _COMPONENT},
-        "reportingComponent": _COMPONENT,
-        "reportingInstance": _COMPONENT,
+        "source": {"component": event.reporter},
+        "reportingComponent": event.reporter,
+        "reportingInstance": event.reporter,
     }
 
 
@@ -82,14 +88,14 @@ class EventLimit:
     """A token bucket an object, for the objects that caused events last."""
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[Key, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def allows(self, key: Key, now: float) -> bool:
+    def allows(self, subject: str, now: float) -> bool:
         """Take a token of the object's bucket; `now` is any steadily growing number of seconds."""
-        tokens, at = self._buckets.pop(key, (float(_BURST), now))
+        tokens, at = self._buckets.pop(subject, (float(_BURST), now))
         tokens = min(_BURST, tokens + (now - at) / _REFILL_S)
         allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        self._buckets[subject] = (tokens - 1 if allowed else tokens, now)
         if len(self._buckets) > _OBJECTS:
             self._buckets.popitem(last=False)
         return allowed

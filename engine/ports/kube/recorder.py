@@ -51,7 +51,7 @@ class EventRecorder:
     def emit(self, event: EventRecord) -> None:
         """Take the event, or drop it; never waits and never raises."""
         with self._lock:
-            if not self._limit.allows(event.key, time.monotonic()):
+            if not self._limit.allows(event.subject, time.monotonic()):
                 self.dropped += 1
                 return
             if self._thread is None:
@@ -80,7 +80,7 @@ class EventRecorder:
                 self._write(event)
             except RemoteError as error:
                 self.dropped += 1
-                log.debug("an event of %s was not written: %s", event.key, error)
+                log.debug("the event %s was not written: %s", event.name, error)
 
     def _write(self, event: EventRecord) -> None:
         now = self._wall()
