@@ -75,6 +75,4 @@ def _misuse(error: click.ClickException) -> Failure:
 def _remote_hint(error: RemoteError) -> str:
     if isinstance(error, Denied):
         return "look at the credentials and roles that this kubeconfig names"
-    if isinstance(error, Unreachable):
-        return "is the other side running? --kubeconfig FILE chooses another cluster"
-    return ""
+    return "is the other side running?" if isinstance(error, Unreachable) else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engine.base.errors import Denied, Missing
+from engine.base.errors import Denied, Missing, Unreachable
 from engine.base.kinds import Key, Kind
 from engine.cli.columns import Column, columns_of
 from engine.cli.failures import MISUSED, CommandFailed
@@ -67,9 +67,11 @@ def command(
       talos-operator get tcp quickstart --kubeconfig .run/kubeconfig
       talos-operator get tm -o json | jq '.items[].status.state'
     """
+    from engine.ports.kube.access import open_access
     from engine.ports.kube.client import KubeClient
 
-    client = KubeClient.connect(kubeconfig)
+    access = open_access(kubeconfig)
+    client = KubeClient(access)
     try:
         definition = _definition(client, kind)
         found = _kind(definition)
@@ -78,6 +80,9 @@ def command(
             things = [client.get(Key(found, place or "", name))]
         else:
             things = _everything(client, found, place)
+    except Unreachable as error:
+        hint = "is it running? --kubeconfig FILE chooses another cluster"
+        raise CommandFailed(error.message, where=f"at {access.server}", hint=hint) from error
     finally:
         client.close()
     if output == "table":

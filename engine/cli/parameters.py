@@ -26,7 +26,7 @@ def option(name: str, *more: str, **settings: Any) -> Decorator:
     return click.option(name, *more, envvar=variable, **settings)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """`90s`, `1m30s`, `2h`: seconds as a float."""
 
     name = "duration"
@@ -40,7 +40,7 @@ class Duration(click.ParamType):
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-class Address(click.ParamType):
+class Address(click.ParamType["BindAddress | str"]):
     """`HOST:PORT`, `:PORT`, or `0` for "off": a BindAddress, or the text "0"."""
 
     name = "address"
