@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 
 def conforms(text: str, name: str) -> bool:
