@@ -1,4 +1,4 @@
-"""Simulators of a test module: real processes on addresses of their own."""
+"""Simulators for the tests: real processes on addresses of their own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from simulator_process import Simulation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Simulation]]:
-    """Starts simulators of the module; all are stopped at its end."""
+    """Starts simulators; all are stopped at the end."""
     started: list[Simulation] = []
 
     def start(machines: int, **settings: Any) -> Simulation:
@@ -31,9 +31,17 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sim
             simulation.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(make: Callable[..., Simulation]) -> Simulation:
-    """Three control plane machines and a worker, ready."""
+    """Three control plane machines and a worker, ready; tests leave them as they are."""
     simulation = make(4)
     simulation.bring_up(workers=1)
+    return simulation
+
+
+@pytest.fixture(scope="session")
+def single(make: Callable[..., Simulation]) -> Simulation:
+    """One control plane machine, ready; tests leave it ready but not unchanged."""
+    simulation = make(1, speed=40)
+    simulation.bring_up()
     return simulation

@@ -41,10 +41,14 @@ def members(simulation: Simulation, address: str) -> list[dict[str, object]]:
 def test_bootstrap_is_refused_until_the_runtime_is_there_and_when_it_was_done(
     make: Callable[..., Simulation],
 ) -> None:
-    simulation = make(1, speed=1)
+    simulation = make(1, speed=2)
     address = simulation.addresses[0]
     simulation.apply(address, config("controlplane"))
-    until(lambda: simulation.machine(address)["services"].get("apid") == "Running", "apid")
+    until(lambda: simulation.machine(address)["installed"], "the system on the disk")
+    until(
+        lambda: simulation.machine(address)["services"].get("apid") == "Running",
+        "apid of the installed system",
+    )
     assert refused(simulation, address, BOOTSTRAP) == "FAILED_PRECONDITION: bootstrap is not available yet"
     until(lambda: simulation.machine(address)["services"].get("cri") == "Running", "cri")
     assert simulation.machine(address)["stage"] == "booting"
@@ -128,9 +132,9 @@ def test_a_removed_member_fails_and_a_member_that_left_is_gone(own: Simulation) 
     assert said.endswith("cannot forfeit leadership, only one member")
 
 
-def test_an_alarm_is_listed_until_it_is_disarmed(own: Simulation) -> None:
-    own.control(op="alarm", machine=own.addresses[1], alarm="NOSPACE")
-    with own.admin(own.addresses[0]) as client:
+def test_an_alarm_is_listed_until_it_is_disarmed(cluster: Simulation) -> None:
+    cluster.control(op="alarm", machine=cluster.addresses[1], alarm="NOSPACE")
+    with cluster.admin(cluster.addresses[0]) as client:
         alarms = client.call("machine.MachineService/EtcdAlarmList")["messages"][0]["member_alarms"]
         client.call("machine.MachineService/EtcdAlarmDisarm")
         after = client.call("machine.MachineService/EtcdAlarmList")["messages"][0]["member_alarms"]
@@ -138,6 +142,6 @@ def test_an_alarm_is_listed_until_it_is_disarmed(own: Simulation) -> None:
     assert after == []
 
 
-def test_etcd_is_recovered_from_an_uploaded_snapshot(own: Simulation) -> None:
-    address = own.addresses[0]
-    assert "FAILED_PRECONDITION" in refused(own, address, "machine.MachineService/EtcdRecover")
+def test_etcd_is_recovered_from_an_uploaded_snapshot(cluster: Simulation) -> None:
+    address = cluster.addresses[0]
+    assert "FAILED_PRECONDITION" in refused(cluster, address, "machine.MachineService/EtcdRecover")

