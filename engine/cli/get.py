@@ -67,33 +67,39 @@ def command(
       talos-operator get tcp quickstart --kubeconfig .run/kubeconfig
       talos-operator get tm -o json | jq '.items[].status.state'
     """
+    definition, found, things = _read(kubeconfig, kind, name, namespace, everywhere=all_namespaces)
+    if output != "table":
+        whole = {"apiVersion": "v1", "kind": "List", "items": things} if name is None else things[0]
+        click.echo(_as_text(whole, output), nl=False)
+        return 0
+    columns = [Column("Name", ".metadata.name"), *columns_of(definition, found.version)]
+    if all_namespaces:
+        columns.insert(0, Column("Namespace", ".metadata.namespace"))
+    _show(things, columns, found, details=name is not None)
+    return 0
+
+
+def _read(
+    kubeconfig: Path | None, word: str, name: str | None, namespace: str | None, *, everywhere: bool
+) -> tuple[Mapping[str, Any], Kind, list[dict[str, Any]]]:
+    """The definition and kind that `word` means, and its objects or the one called `name`."""
     from engine.ports.kube.access import open_access
     from engine.ports.kube.client import KubeClient
 
     access = open_access(kubeconfig)
     client = KubeClient(access)
     try:
-        definition = _definition(client, kind)
-        found = _kind(definition)
-        place = None if all_namespaces or not found.namespaced else namespace or client.namespace
-        if name is not None:
-            things = [client.get(Key(found, place or "", name))]
-        else:
-            things = _everything(client, found, place)
+        definition = _definition(client, word)
+        kind = _kind(definition)
+        place = None if everywhere or not kind.namespaced else namespace or client.namespace
+        if name is None:
+            return definition, kind, _everything(client, kind, place)
+        return definition, kind, [client.get(Key(kind, place or "", name))]
     except Unreachable as error:
         hint = "is it running? --kubeconfig FILE chooses another cluster"
         raise CommandFailed(error.message, where=f"at {access.server}", hint=hint) from error
     finally:
         client.close()
-    if output == "table":
-        columns = columns_of(definition, found.version)
-        if all_namespaces:
-            columns = [Column("Namespace", ".metadata.namespace"), *columns]
-        _show(things, columns, found, details=name is not None)
-    else:
-        whole = things[0] if name is not None else {"apiVersion": "v1", "kind": "List", "items": things}
-        click.echo(_as_text(whole, output), nl=False)
-    return 0
 
 
 def _everything(client: KubeClient, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
@@ -166,10 +172,7 @@ def _show(
         click.echo(f"no {kind.plural} found", err=True)
         return
     now = time.time()
-    shown = [Column("Name", ".metadata.name"), *columns]
-    if columns[0].name == "Namespace":
-        shown[:2] = [columns[0], shown[0]]
-    _print(shown, things, now)
+    _print(columns, things, now)
     if details:
         click.echo()
         _print(_CONDITIONS, things[0].get("status", {}).get("conditions", []), now)
