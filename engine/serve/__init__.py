@@ -1,0 +1,28 @@
+"""Serve /metrics: over HTTPS to those who may read it, or over HTTP to everybody.
+
+Rendering takes prepared text and never waits for a pass. Neighbours: `gate` says who may,
+`certificate` gives the TLS context, `engine.listener` does HTTP, `engine.series` has the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.exposition import CONTENT_TYPE
+from engine.listener import Handler, Request, Response
+from engine.serve.certificate import ServingCertificate
+from engine.serve.gate import Gate
+
+__all__ = ["Gate", "ServingCertificate", "metrics_handler"]
+
+
+def metrics_handler(render: Callable[[], bytes], gate: Gate | None = None) -> Handler:
+    """A handler that gives `render()` on /metrics; with a gate, only to those it lets through."""
+
+    def handle(request: Request) -> Response:
+        if request.path != "/metrics":
+            return Response(404, b"not found; metrics are at /metrics\n")
+        refusal = gate.refusal(request) if gate is not None else None
+        return refusal or Response(200, render(), CONTENT_TYPE)
+
+    return handle
