@@ -55,6 +55,7 @@ class Engine:
         self._client = client
         self._meter = Meter(rules, self.series)
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
+        self._identities = Identities()
         self._readers = Readers(frozenset(rules.rules))
         self._worker = Worker(self._hops(settings), self.queue)
         self._threads = [
@@ -81,8 +82,7 @@ class Engine:
         self._talos.close()
 
     def _hops(self, settings: Settings) -> Hops:
-        identities = Identities()
-        nodes = Nodes(self._talos, identities)
+        nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
         cpu = threading.Lock()
         known = {"loopbackOnly": settings.loopback_only, "metaKey": False}
@@ -104,7 +104,13 @@ class Engine:
         )
 
     def _ports(self, namespace: str) -> Ports:
-        return Ports(talos=self._talos, kube=self._client, now=time.time(), namespace=namespace)
+        return Ports(
+            talos=self._talos,
+            kube=self._client,
+            identities=self._identities,
+            now=time.time(),
+            namespace=namespace,
+        )
 
     def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Put every object to work that this change concerns: itself, its owners, its readers."""

@@ -41,7 +41,7 @@ class Nodes:
         Raises RemoteError; nothing was changed on the node, whatever `sent` says.
         """
         method = protocol.methods()[source.method]
-        message = protocol.to_message(method.input, reveal(request))
+        message = protocol.to_message(method, reveal(request))
         replies = await self._client.call(
             address, self._identity(bundle, now), source.method, message, deadline_s=deadline_s, limit=source.limit
         )
@@ -62,7 +62,7 @@ class Nodes:
                 address,
                 self._identity(bundle, now),
                 method.path,
-                protocol.to_message(method.input, request),
+                protocol.to_message(method, request),
                 deadline_s=deadline_s,
             )
         except Missing:
@@ -84,7 +84,7 @@ class Nodes:
         """Call a method that changes the node; the same errors as `read`, and `sent` is exact
         with `exclusive`."""
         known = protocol.methods()[method]
-        message = protocol.to_message(known.input, reveal(request))
+        message = protocol.to_message(known, reveal(request))
         replies = await self._client.call(
             address, self._identity(bundle, now), method, message, deadline_s=deadline_s, exclusive=exclusive
         )

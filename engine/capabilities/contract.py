@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from engine.capabilities.identities import Identities
     from engine.ports.kube.client import KubeClient
     from engine.ports.talos.client import TalosClient
 
@@ -29,6 +30,7 @@ class Ports:
 
     talos: TalosClient
     kube: KubeClient
+    identities: Identities
     now: float
     namespace: str
     dry_run: bool = False

@@ -1,0 +1,51 @@
+"""`talos.config.apply`: send a machine its configuration.
+
+The mode is always said (left out it would mean reboot). A reply that is lost after sending means that
+it may have been applied: the caller looks, nothing is sent again here. In a dry run a configured
+machine says itself what it would do; one in maintenance mode is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.capabilities.asking import OPAQUE, TEXT, TEXTS, ask, form
+from engine.capabilities.contract import Capability, Ports
+
+_METHOD = "machine.MachineService/ApplyConfiguration"
+_MODES = {0: "REBOOT", 1: "AUTO", 2: "NO_REBOOT", 3: "STAGED", 4: "TRY"}
+_DEADLINE_S = 25.0
+
+
+async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
+    """How the machine took it, and its warnings; raises RemoteError."""
+    in_maintenance = given["stage"] == "maintenance"
+    if in_maintenance and ports.dry_run:
+        return {"mode": "", "warnings": ["a machine in maintenance mode would be configured"]}
+    replies = await ask(
+        ports,
+        given["endpoint"],
+        None if in_maintenance else given["identity"],
+        _METHOD,
+        {"data": given["wanted"], "mode": "AUTO", "dry_run": ports.dry_run},
+        deadline_s=_DEADLINE_S,
+        exclusive=True,
+    )
+    reply = replies[0].messages[0]
+    warnings = list(reply.warnings)
+    if ports.dry_run and reply.mode_details:
+        warnings.append(reply.mode_details)
+    return {"mode": _MODES.get(reply.mode, str(reply.mode)), "warnings": warnings}
+
+
+CAPABILITY = Capability(
+    name="talos.config.apply",
+    summary="Send a machine its configuration.",
+    effect="disruptive",
+    deadline_s=30.0,
+    input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
+    output=form({"mode": TEXT, "warnings": TEXTS}),
+    start=apply,
+    talos_methods=(_METHOD,),
+)
