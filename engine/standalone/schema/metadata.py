@@ -12,6 +12,7 @@ from engine.standalone.failures import Cause
 from engine.standalone.schema.formats import matches
 
 _STRING: dict[str, Any] = {"type": "string"}
+_WORD: dict[str, Any] = {"type": "string", "minLength": 1}
 _STRINGS: dict[str, Any] = {"type": "object", "additionalProperties": _STRING}
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 
@@ -44,7 +45,8 @@ OBJECT_META: dict[str, Any] = {
                     **dict.fromkeys(
                         ("apiVersion", "kind", "name", "uid"), {"type": "string", "minLength": 1}
                     ),
-                    **dict.fromkeys(("controller", "blockOwnerDeletion"), {"type": "boolean"}),
+                    "controller": {"type": "boolean"},
+                    "blockOwnerDeletion": {"type": "boolean"},
                 },
             },
         },
