@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
-from engine.machineconfig.config import Config
+from engine.machineconfig.config import Config, load, load_plain
 from engine.machineconfig.decode import join
+from engine.machineconfig.errors import ConfigError
 
 _ABSENT = object()
 
@@ -29,6 +31,25 @@ def paths(old: Config, new: Config) -> list[str]:
         else:
             prefix = f"{title}: " if title else ""
             found.update(prefix + path for path in _differing(before[title], after[title], ""))
+    return sorted(found)
+
+
+def text_paths(old: str, new: str) -> list[str]:
+    """`paths` of two configuration texts, for a node's own configuration and the wanted one.
+
+    Texts that our model cannot read, since they are newer than it, are compared as plain documents
+    in their order. Raises ConfigError when a text is no YAML.
+    """
+    if old == new:
+        return []
+    try:
+        return paths(load(old), load(new))
+    except ConfigError:
+        before, after = load_plain(old), load_plain(new)
+    titles = [f"document {number}" for number in range(1, max(len(before), len(after)) + 1)]
+    found: list[str] = []
+    for title, left, right in zip_longest(titles, before, after, fillvalue=_ABSENT):
+        found.extend(f"{title}: {path}" if path else str(title) for path in _differing(left, right, ""))
     return sorted(found)
 
 

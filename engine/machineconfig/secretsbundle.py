@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from engine.machineconfig import certificates
@@ -86,8 +87,9 @@ def generate(now: float, token_bytes: Callable[[int], bytes]) -> SecretsBundle:
     )
 
 
+@lru_cache(maxsize=128)
 def parse(text: str) -> SecretsBundle:
-    """The bundle of a text. Raises ConfigError naming every part that is missing or unreadable."""
+    """The bundle of a text, kept by it. Raises ConfigError naming every part that is missing or unreadable."""
     documents = load_plain(text)
     if len(documents) != 1 or not isinstance(documents[0], Mapping):
         raise ConfigError("Invalid", "a secrets bundle is one YAML mapping")
