@@ -103,6 +103,10 @@ def _node(tree: Any, offset: int) -> Node:
     value = tree.get("value")
     if tree["type"] == "slice":
         value = tuple(tree["children"])
+    if tree["type"] == "subexpression":
+        # The library keeps `a.b.c` as one node with three children; two at a time is easier to walk.
+        while len(children) > 2:
+            children = (Node("subexpression", value, children[:2], here), *children[2:])
     return Node(tree["type"], value, children, here)
 
 

@@ -1,0 +1,184 @@
+"""One merged rule compiled into the model, with the units that the checks will look at.
+
+Neighbours: `parts` gives the Source, the other `compile_*` modules compile the sections, `load`
+runs the checks over the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.base.kinds import Kind
+from engine.base.values import Value
+from engine.base.yamlnodes import ListNode, MapNode, Node, plain
+from engine.ruleset.compile_common import (
+    BOOLEAN,
+    TEXT,
+    Compiler,
+    get,
+    position_of,
+    property_schema,
+    text,
+)
+from engine.ruleset.compile_metrics import compile_metric
+from engine.ruleset.compile_reads import compile_read
+from engine.ruleset.compile_steps import compile_step
+from engine.ruleset.errors import suggest
+from engine.ruleset.forms import Compiled
+from engine.ruleset.model import Backoff, ConditionRule, Finalize, Rule, Step, Unless
+from engine.ruleset.parts import Named, Source
+from engine.ruleset.units import Schema, Unit
+
+_MODES: Schema = {"type": "string", "enum": ["act", "dryrun", "nothing"]}
+_ENGINE_STATUS = frozenset({"conditions", "observedGeneration", "intents", "sent"})
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A compiled rule that is not yet checked. `units` are all its places, by name."""
+
+    rule: Rule
+    source: Source
+    schema: Schema
+    units: dict[str, Unit] = field(default_factory=dict)
+
+    def of(self, *sorts: str) -> list[Unit]:
+        """The units of the given sorts, in the order of the rule."""
+        return [unit for unit in self.units.values() if unit.sort in sorts]
+
+
+def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[str, Value] | None) -> Draft:
+    """The rule of `source` for `kind`; mistakes are reported on the way."""
+    schema = compiler.catalog.object_schema(kind)
+    units: dict[str, Unit] = {}
+    connect = source.root.values.get("connect")
+    compiler.connect_node = connect if isinstance(connect, MapNode) else None
+    let = {name: _let(compiler, units, named) for name, named in source.let.items()}
+    reads = [compile_read(compiler, named) for named in source.observe.values()]
+    steps = [compile_step(compiler, named, "act") for named in source.act.values()]
+    conditions = [_condition(compiler, named) for named in source.conditions.values()]
+    metrics = [compile_metric(compiler, named, source.act.keys() | source.final_steps.keys()) for named in source.metrics.values()]
+    for unit, _ in (*reads, *steps, *conditions, *metrics):
+        units[unit.name] = unit
+    status = _status(compiler, units, source, schema)
+    on = source.section("on")
+    rule = Rule(
+        controller=kind.name.lower(),
+        kind=kind,
+        file=str(source.document.path),
+        digest=source.digest,
+        where=_single(compiler, units, "for.where", get(source.section("for"), "where"), BOOLEAN, self_only=True),
+        mode=_single(compiler, units, "mode", source.mode.node if source.mode else None, _MODES),
+        every=_single(compiler, units, "on.every", get(on, "every"), {"type": ["string", "number"]}),
+        backoff=_backoff(compiler, get(on, "backoff")),
+        serialize=_single(compiler, units, "on.serialize", get(on, "serialize"), TEXT),
+        let=let,
+        observe=tuple(read for _, read in reads if read is not None),
+        act=tuple(step for _, step in steps if step is not None),
+        conditions=tuple(condition for _, condition in conditions if condition is not None),
+        status=status,
+        metrics=tuple(metric for _, metric in metrics if metric is not None),
+        finalize=_finalize(compiler, units, source),
+        crd=crd,
+    )
+    return Draft(rule, source, schema, units)
+
+
+def _let(compiler: Compiler, units: dict[str, Unit], named: Named) -> Compiled:
+    unit = Unit("let", f"let.{named.name}", named.key)
+    units[unit.name] = unit
+    compiler.builder.form(named.node, named.name)
+    return compiler.need(unit, named.node, "value")
+
+
+def _single(
+    compiler: Compiler, units: dict[str, Unit], name: str, node: Node | None, schema: Schema, *, self_only: bool = False
+) -> Compiled | None:
+    if node is None:
+        return None
+    unit = units[name] = Unit("rule", name, node, self_only=self_only)
+    return compiler.need(unit, node, "test" if schema is BOOLEAN else "value", schema)
+
+
+def _backoff(compiler: Compiler, node: Node | None) -> Backoff:
+    first, last = compiler.duration(get(node, "initial")), compiler.duration(get(node, "max"))
+    default = Backoff()
+    return Backoff(initial_s=first or default.initial_s, max_s=last or default.max_s)
+
+
+def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | None]:
+    unit = Unit("cond", f"cond.{named.name}", named.key)
+    node = named.node
+    if named.broken or not isinstance(node, MapNode):
+        return unit, None
+    lines = get(node, "unless")
+    unless = tuple(_unless(compiler, unit, line) for line in (lines.items if isinstance(lines, ListNode) else ()))
+    counts, event = get(node, "counts"), text(get(node, "event"))
+    return unit, ConditionRule(
+        type=named.name,
+        position=position_of(named.key),
+        when=compiler.all_of(unit, get(node, "when"), "test"),
+        unless=unless,
+        is_=compiler.use(unit, get(node, "is"), "test", BOOLEAN),
+        reason=compiler.use(unit, get(node, "reason"), "text", TEXT),
+        message=compiler.use(unit, get(node, "message"), "text", TEXT),
+        counts=counts is None or plain(counts) is not False,
+        event="normal" if event == "normal" else "warning" if event == "warning" else None,
+    )
+
+
+def _unless(compiler: Compiler, unit: Unit, line: Node) -> Unless:
+    when = compiler.all_of(unit, get(line, "when"), "test")
+    return Unless(
+        when=when if when is not None else compiler.need(unit, None, "test"),
+        reason=compiler.need(unit, get(line, "reason"), "text", TEXT),
+        message=compiler.use(unit, get(line, "message"), "text", TEXT),
+    )
+
+
+def _status(compiler: Compiler, units: dict[str, Unit], source: Source, schema: Schema) -> dict[str, Compiled]:
+    fields = (property_schema(schema, "status") or {}).get("properties", {})
+    forms: dict[str, Compiled] = {}
+    for name, named in source.status.items():
+        if named.broken:
+            continue
+        unit = units[f"status.{name}"] = Unit("status", f"status.{name}", named.key)
+        if name not in fields:
+            hint = suggest(name, set(fields) - _ENGINE_STATUS)
+            compiler.report.add(named.key, "unknown-field", f"the status has no field `{name}`", hint)
+        compiler.builder.form(named.node, name)
+        forms[name] = compiler.need(unit, named.node, "status", fields.get(name))
+    return forms
+
+
+def _finalize(compiler: Compiler, units: dict[str, Unit], source: Source) -> Finalize | None:
+    node = source.section("finalize")
+    if source.finalizer is None:
+        if node is not None:
+            compiler.report.add(source.root.keys["finalize"], "missing-key", "`finalize.name` is missing", "name the finalizer")
+        return None
+    name = _single(compiler, units, "finalize.name", source.finalizer.node, TEXT)
+    reads = [compile_read(compiler, named) for named in source.final_observe.values()]
+    steps = [compile_step(compiler, named, "final") for named in source.final_steps.values()]
+    for unit, _ in reads:
+        units[unit.name] = unit
+    for unit, _ in steps:
+        unit.name = f"final.{unit.name.partition('.')[2]}"
+        units[unit.name] = unit
+    skip = get(node, "skipWhen")
+    skip_when = None
+    if skip is not None:
+        unit = units["finalize.skipWhen"] = Unit("rule", "finalize.skipWhen", skip)
+        skip_when = compiler.all_of(unit, skip, "guard")
+    ordered: tuple[Step, ...] = tuple(step for _, step in steps if step is not None)
+    assert name is not None
+    return Finalize(
+        name=name,
+        position=position_of(source.finalizer.key),
+        timeout_s=compiler.duration(get(node, "timeout")),
+        on_timeout="release" if text(get(node, "onTimeout")) == "release" else "block",
+        skip_when=skip_when,
+        observe=tuple(read for _, read in reads if read is not None),
+        steps=ordered,
+    )

@@ -1,0 +1,84 @@
+"""Which fields of Talos replies the rules read, so that only those are converted.
+
+Follows lets. A read with `pick` needs what `pick` reads of the answer; one without needs what every
+expression reads below `obs.<name>`. Anything that uses the reply as a whole asks for all of it.
+Neighbours: `check` puts the trees into the reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from engine.ruleset.model import CosiRead, FieldTree, ObserveRule, TalosRead
+from engine.ruleset.forms import sites_of
+from engine.ruleset.units import Unit
+
+Paths = Mapping[str, frozenset[tuple[str, ...]]]
+"""Unit name of a read -> the paths below its raw answer that are read."""
+
+_NOTHING: Final[FieldTree] = {}
+
+
+def paths_of(units: Mapping[str, Unit]) -> Paths:
+    """What all expressions of a rule read below each of its answers."""
+    found: dict[str, set[tuple[str, ...]]] = {name: set() for name, unit in units.items() if unit.sort == "obs"}
+    for unit in units.values():
+        for use in unit.uses:
+            for site in sites_of(use.form):
+                if use.role == "pick":
+                    found[unit.name] |= site.facts.below
+                for ref in site.facts.refs:
+                    _note(ref.path, units, found)
+    return {name: frozenset(paths) for name, paths in found.items()}
+
+
+def _note(path: tuple[str, ...], units: Mapping[str, Unit], found: dict[str, set[tuple[str, ...]]]) -> None:
+    name = ".".join(path[:2])
+    unit = units.get(name)
+    if unit is None or name not in found or unit.pick is not None:
+        return
+    below = path[2:]
+    if unit.for_each:
+        if below[:1] != ("value",) and below:
+            return
+        below = below[1:]
+    found[name].add(below)
+
+
+def with_fields(rules: Iterable[ObserveRule], paths: Paths) -> tuple[ObserveRule, ...]:
+    """The reads with their field trees."""
+    return tuple(_with_fields(rule, paths.get(f"obs.{rule.name}", frozenset())) for rule in rules)
+
+
+def _with_fields(rule: ObserveRule, paths: frozenset[tuple[str, ...]]) -> ObserveRule:
+    source = rule.source
+    if isinstance(source, TalosRead):
+        return replace(rule, source=replace(source, fields=tree_of(paths)))
+    if isinstance(source, CosiRead):
+        tree = tree_of(paths)
+        whole = {"metadata": _NOTHING, "spec": _NOTHING, **tree} if tree is not None else None
+        return replace(rule, source=replace(source, fields=whole))
+    return rule
+
+
+def tree_of(paths: Iterable[tuple[str, ...]]) -> FieldTree | None:
+    """Paths as a tree; None when the whole answer is used."""
+    tree: dict[str, FieldTree | None] = {}
+    for path in sorted(paths):
+        if not path:
+            return None
+        _insert(tree, path)
+    return tree
+
+
+def _insert(tree: dict[str, FieldTree | None], path: tuple[str, ...]) -> None:
+    head, rest = path[0], path[1:]
+    if not rest:
+        tree[head] = None
+        return
+    below = tree.setdefault(head, {})
+    if below is not None:
+        assert isinstance(below, dict)
+        _insert(below, rest)
