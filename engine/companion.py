@@ -36,7 +36,7 @@ class Companion:
 
     @property
     def _ready(self) -> Path:
-        return self.folder / "machines" / "ready"
+        return self.folder / "machines" / "ready.json"
 
     def start(self) -> bool:
         """Have the machines run; True when they were found running, False when started now.
