@@ -35,7 +35,7 @@ def apply_config(
     """The object after `owner` applied `config`, with managedFields. Raises 409 naming the conflicts."""
     claims = read_claims(live.get("metadata", {}).get("managedFields"))
     wanted = frozenset(leaves(config, served.schema))
-    merged = _merge(live, config, served.schema)
+    merged: dict[str, Any] = _merge(live, config, served.schema)
     before = leaves(live, served.schema)
     changed = differing(before, leaves(merged, served.schema))
     others = {who: claim for who, claim in claims.items() if who != owner}

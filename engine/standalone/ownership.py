@@ -90,7 +90,7 @@ def differing(before: dict[Path, Any], after: dict[Path, Any]) -> Paths:
 
 
 def read_claims(managed: Any) -> Claims:
-    """managedFields as claims; entries that are not FieldsV1 are ignored."""
+    """Claims of a managedFields list; entries that are not FieldsV1 are ignored."""
     claims: Claims = {}
     for entry in managed or ():
         if isinstance(entry, dict) and isinstance(entry.get("fieldsV1"), dict):

@@ -42,9 +42,10 @@ OBJECT_META: dict[str, Any] = {
                 "x-kubernetes-map-type": "atomic",
                 "required": ["apiVersion", "kind", "name", "uid"],
                 "properties": {
-                    **dict.fromkeys(
-                        ("apiVersion", "kind", "name", "uid"), {"type": "string", "minLength": 1}
-                    ),
+                    "apiVersion": _WORD,
+                    "kind": _WORD,
+                    "name": _WORD,
+                    "uid": _WORD,
                     "controller": {"type": "boolean"},
                     "blockOwnerDeletion": {"type": "boolean"},
                 },
