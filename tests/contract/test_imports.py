@@ -24,6 +24,7 @@ ONE_WAY_IN = {
     "grpc_tools": ("grpcio-tools", "engine.protocol.compile"),
     "jmespath": ("jmespath", "engine.expr"),
     "jsonschema": ("jsonschema", "engine.ruleset"),
+    "prometheus_client": ("prometheus-client", "engine.process_metrics"),
     "pykube": ("pykube-ng", "engine.ports.kube"),
     "re2": ("google-re2", "engine.standalone"),
     "referencing": ("referencing", "engine.ruleset"),
