@@ -153,11 +153,11 @@ class Cluster:
     def _store(
         self, changed: EtcdCluster, machine: Machine | None = None, data: tuple[str, int] | None = None
     ) -> None:
-        self._fleet.etcd[changed.key] = changed
         if machine is None:
             self._fleet.store.save(clusters={changed.key: changed})
         else:
             machine.write(clusters={changed.key: changed}, etcd=data)
+        self._fleet.etcd[changed.key] = changed
         self.touch()
 
     def _settle(self) -> None:
@@ -165,8 +165,8 @@ class Cluster:
         for known in self.etcd_clusters():
             settled = etcd.settled(known, self.running(known.key))
             if settled is not known:
-                self._fleet.etcd[known.key] = settled
                 self._fleet.store.save(clusters={known.key: settled})
+                self._fleet.etcd[known.key] = settled
         for machine in self.machines.values():
             self._check_health(machine)
         self._publish()

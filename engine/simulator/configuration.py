@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -58,8 +59,9 @@ def stable_hostname(identity: str) -> str:
     return f"talos-{digest[:3]}-{digest[3:6]}"
 
 
+@lru_cache(maxsize=32)
 def read_config(text: str) -> NodeConfig:
-    """Read an accepted configuration. Raises yaml.YAMLError for text that is no YAML."""
+    """Read an accepted configuration; what it gives is shared and must not be changed. Raises yaml.YAMLError for text that is no YAML."""
     documents = tuple(document for document in yaml.load_all(text, _LOADER) if isinstance(document, dict))
     main = next((document for document in documents if "kind" not in document), {})
     machine, cluster = _mapping(main, "machine"), _mapping(main, "cluster")

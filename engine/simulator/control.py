@@ -20,6 +20,7 @@ The reply is {"ok": true, ...} or {"ok": false, "error": text}.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -117,7 +118,7 @@ class Control:
     async def _drift(self, machine: Machine, request: Request) -> None:
         if machine.config is None:
             raise ValueError(f"{machine.address} has no configuration")
-        documents = [dict(document) for document in machine.config.documents]
+        documents = [copy.deepcopy(dict(document)) for document in machine.config.documents]
         main = next(document for document in documents if "kind" not in document)
         _merge(main, request["merge"])
         text = yaml.safe_dump_all(documents, sort_keys=False)

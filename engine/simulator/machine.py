@@ -161,8 +161,9 @@ class Machine:
 
     def write(self, clusters: Mapping[str, EtcdCluster] | None = None, **changes: Any) -> None:
         """Change fields of the disk and save it, with etcd clusters if given, before returning."""
-        self.disk = replace(self.disk, **changes)
-        self.fleet.store.save({self.address: self.disk}, clusters)
+        changed = replace(self.disk, **changes)
+        self.fleet.store.save({self.address: changed}, clusters)
+        self.disk = changed
         if "config" in changes:
             self._enrol()
         self.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import os
 import random
@@ -56,7 +57,7 @@ class Simulation:
     def __init__(self, folder: Path, machines: int, speed: float = 10.0, versions: str = "v1.13.9") -> None:
         self.folder = folder
         self.first = f"127.{_RANDOM.randint(64, 250)}.{_RANDOM.randint(1, 250)}.1"
-        self.addresses = [f"{self.first.rpartition('.')[0]}.{index + 1}" for index in range(machines)]
+        self.addresses = [str(ipaddress.ip_address(self.first) + index) for index in range(machines)]
         self._arguments = [str(folder), str(machines), self.first, str(speed), versions]
         self.process: subprocess.Popen[str] | None = None
         self._sockets = 0
