@@ -59,12 +59,27 @@ def test_no_call_that_is_known_to_be_a_trap():
 
 def test_no_yaml_builds_objects():
     loads = [
-        where
-        for where, name, call in calls("engine")
-        if name in {"yaml.load", "yaml.load_all"}
-        and not any("Safe" in ast.unparse(k.value) for k in call.keywords)
+        f"{source.where}:{call.lineno}"
+        for source in engine()
+        for call in ast.walk(source.tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"yaml.load", "yaml.load_all"}
+        if not any(
+            "Safe" in meaning(source, given)
+            for given in (*call.args, *(each.value for each in call.keywords))
+        )
     ]
     assert loads == []
+
+
+def meaning(source, given):
+    """An argument as written, or what the module's constant of that name is."""
+    text = ast.unparse(given)
+    for node in source.tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if text in [ast.unparse(target) for target in targets]:
+                return ast.unparse(node.value)
+    return text
 
 
 def test_no_shell_reads_a_command_line():
