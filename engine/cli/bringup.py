@@ -17,7 +17,7 @@ from typing import Final, Protocol, TextIO
 
 from engine.cli.text import age, table
 
-_HEADER: Final = ("machine", "step", "state", "for")
+_HEADER: Final = ("object", "state", "for", "step")
 _CLEAR_BELOW: Final = "\x1b[J"
 _GREEN, _YELLOW, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[0m"
 
@@ -67,11 +67,7 @@ class PlainLines:
             for row in rows:
                 if self._shown.get(row.machine) != (row.step, row.state):
                     self._shown[row.machine] = row.step, row.state
-                    self._write(
-                        f"{row.machine}: {row.step}: {row.state}"
-                        if row.step
-                        else f"{row.machine}: {row.state}"
-                    )
+                    self._write(f"{row.machine}: {row.state}" + (f" ({row.step})" if row.step else ""))
             for gone in self._shown.keys() - {row.machine for row in rows}:
                 del self._shown[gone]
                 self._write(f"{gone}: gone")
@@ -125,7 +121,7 @@ class LiveTable:
         shown = self._rows
         if len(shown) > height - 2:
             shown = sorted(shown, key=lambda row: row.ready)[: height - 2]
-        cells = [(row.machine, row.step, row.state, age(row.age)) for row in shown]
+        cells = [(row.machine, row.state, age(row.age), row.step) for row in shown]
         head, *body = table(_HEADER, cells)
         lines = [head[:width]]
         lines += [self._coloured(line[:width], row) for line, row in zip(body, shown, strict=True)]

@@ -15,7 +15,7 @@ def test_a_log_tells_each_change_once():
     lines.update([Row("127.0.1.1", "", "Available", 0, ready=True)])
     lines.update([])
     assert out.getvalue().splitlines() == [
-        "127.0.1.1: install: Installing",
+        "127.0.1.1: Installing (install)",
         "127.0.1.1: Available",
         "127.0.1.1: gone",
     ]
@@ -39,8 +39,8 @@ def test_the_table_is_drawn_over_itself(monkeypatch):
     live.update([Row("127.0.1.1", "install", "Installing", 61), Row("127.0.1.2", "boot", "Booting", 3)])
     first = out.getvalue()
     live.update([Row("127.0.1.1", "install", "Installing", 62), Row("127.0.1.2", "boot", "Booting", 4)])
-    assert "MACHINE" in first
-    assert "127.0.1.1   install   Installing   61s" in first
+    assert "OBJECT" in first
+    assert "127.0.1.1   Installing   61s   install" in first
     assert out.getvalue()[len(first) :].startswith("\r\x1b[3A\x1b[J")
 
 
