@@ -30,7 +30,14 @@ def compiled(folder: Path) -> bytes:
     well_known = str(files("grpc_tools") / "_proto")
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "descriptors.binpb")
-        arguments = ["protoc", f"-I{folder}", f"-I{well_known}", "--include_imports", f"-o{out}", *sources(folder)]
+        arguments = [
+            "protoc",
+            f"-I{folder}",
+            f"-I{well_known}",
+            "--include_imports",
+            f"-o{out}",
+            *sources(folder),
+        ]
         if protoc.main(arguments) != 0:
             raise EngineError(f"a .proto file in {folder} does not compile; protoc said why above")
         return out.read_bytes()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from engine.protocol.pool import Descriptor, EnumDescriptor, FieldDescriptor, Message, is_map, is_repeated
+from engine.protocol.pool import Descriptor, EnumDescriptor, FieldDescriptor, Message, is_repeated, map_value
 from engine.protocol.wellknown import WELL_KNOWN
 
 FieldTree: TypeAlias = "Mapping[str, FieldTree | None]"
@@ -53,8 +53,9 @@ def _converter(descriptor: Descriptor, fields: _Frozen) -> _Convert:
 
 def _field(field: FieldDescriptor, below: _Frozen) -> _Convert:
     name = field.name
-    if is_map(field):
-        item = _item(field.message_type.fields_by_name["value"], None)
+    values = map_value(field)
+    if values is not None:
+        item = _item(values, None)
         return lambda message: {key: item(value) for key, value in getattr(message, name).items()}
     convert = _item(field, below)
     if is_repeated(field):

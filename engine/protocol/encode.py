@@ -13,7 +13,15 @@ from typing import Any, Final
 from engine.base.values import Opaque
 from engine.protocol.errors import MessageError
 from engine.protocol.methods import Method
-from engine.protocol.pool import Descriptor, FieldDescriptor, Message, is_map, is_repeated, message_class
+from engine.protocol.pool import (
+    Descriptor,
+    EnumDescriptor,
+    FieldDescriptor,
+    Message,
+    is_repeated,
+    map_value,
+    message_class,
+)
 from engine.protocol.wellknown import WELL_KNOWN
 
 _INTEGERS: Final = frozenset(
@@ -50,19 +58,23 @@ def _message(descriptor: Descriptor, value: Any, path: str) -> Message:
     for name, item in value.items():
         field = descriptor.fields_by_name.get(name)
         if field is None:
-            raise MessageError(f"no field `{name}` in {descriptor.full_name}", path, _suggest(name, descriptor.fields_by_name))
+            hint = _suggest(name, descriptor.fields_by_name)
+            raise MessageError(f"no field `{name}` in {descriptor.full_name}", path, hint)
         if item is not None:
             _fill(message, field, item, f"{path}.{name}")
     return message
 
 
 def _fill(message: Message, field: FieldDescriptor, value: Any, path: str) -> None:
-    if is_map(field):
-        _fill_map(message, field, value, path)
+    values = map_value(field)
+    if values is not None:
+        _fill_map(getattr(message, field.name), values, value, path)
     elif is_repeated(field):
         if not isinstance(value, (list, tuple)):
             raise MessageError(f"expected a list, found {_kind(value)}", path)
-        getattr(message, field.name).extend(_item(field, item, f"{path}[{n}]") for n, item in enumerate(value))
+        getattr(message, field.name).extend(
+            _item(field, item, f"{path}[{n}]") for n, item in enumerate(value)
+        )
     elif field.message_type is not None:
         getattr(message, field.name).CopyFrom(_message(field.message_type, value, path))
         # Without this an empty message would count as not set.
@@ -71,13 +83,12 @@ def _fill(message: Message, field: FieldDescriptor, value: Any, path: str) -> No
         _assign(message, field, _scalar(field, value, path), path)
 
 
-def _fill_map(message: Message, field: FieldDescriptor, value: Any, path: str) -> None:
+def _fill_map(target: Any, values: FieldDescriptor, value: Any, path: str) -> None:
     if not isinstance(value, Mapping):
         raise MessageError(f"expected an object, found {_kind(value)}", path)
-    target, item_field = getattr(message, field.name), field.message_type.fields_by_name["value"]
     for key, item in value.items():
-        converted = _item(item_field, item, f"{path}.{key}")
-        if item_field.message_type is not None:
+        converted = _item(values, item, f"{path}.{key}")
+        if values.message_type is not None:
             target[str(key)].CopyFrom(converted)
         else:
             target[str(key)] = converted
@@ -100,7 +111,7 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     if isinstance(value, Opaque):
         value = value.reveal()
     if field.enum_type is not None:
-        return _enum(field, value, path)
+        return _enum(field.enum_type, value, path)
     kind = field.cpp_type
     if field.type == FieldDescriptor.TYPE_BYTES:
         fits, wanted = isinstance(value, (str, bytes)), "text or bytes"
@@ -118,12 +129,12 @@ def _scalar(field: FieldDescriptor, value: Any, path: str) -> Any:
     return value
 
 
-def _enum(field: FieldDescriptor, value: Any, path: str) -> int:
-    choices = field.enum_type.values_by_name
-    found = choices.get(value) if isinstance(value, str) else None
+def _enum(kind: EnumDescriptor, value: Any, path: str) -> int:
+    found = kind.values_by_name.get(value) if isinstance(value, str) else None
     if found is None:
-        hint = _suggest(value, choices) if isinstance(value, str) else ""
-        raise MessageError(f"not a value of {field.enum_type.full_name}", path, hint or f"one of {', '.join(choices)}")
+        raise MessageError(
+            f"not a value of {kind.full_name}", path, _suggest(str(value), kind.values_by_name)
+        )
     return found.number
 
 
@@ -135,5 +146,12 @@ def _suggest(word: str, known: Mapping[str, Any]) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return "nothing" if value is None else names.get(type(value), type(value).__name__)

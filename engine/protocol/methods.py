@@ -61,7 +61,9 @@ def methods() -> Mapping[str, Method]:
                 effect,
             )
     if facts:
-        raise ValueError(f"schemas/talos/methods.yaml names methods that no .proto file has: {', '.join(facts)}")
+        raise ValueError(
+            f"schemas/talos/methods.yaml names methods that no .proto file has: {', '.join(facts)}"
+        )
     return MappingProxyType(found)
 
 

@@ -23,8 +23,8 @@ __all__ = [
     "FieldDescriptor",
     "Message",
     "ServiceDescriptor",
-    "is_map",
     "is_repeated",
+    "map_value",
     "message_class",
     "services",
 ]
@@ -39,28 +39,32 @@ def _files() -> FileDescriptorSet:
 def _pool() -> DescriptorPool:
     pool = DescriptorPool()
     for file in _files().file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     return pool
 
 
 @cache
 def message_class(full_name: str) -> type[Message]:
     """The class of a message such as `machine.VersionResponse`. Raises KeyError when there is none."""
-    return GetMessageClass(_pool().FindMessageTypeByName(full_name))  # type: ignore[no-untyped-call]
+    return GetMessageClass(_pool().FindMessageTypeByName(full_name))
 
 
 def services() -> list[ServiceDescriptor]:
     """Every service of schemas/talos, in the order of its files."""
     names = [f"{file.package}.{service.name}" for file in _files().file for service in file.service]
-    return [_pool().FindServiceByName(name) for name in names]  # type: ignore[no-untyped-call]
+    return [_pool().FindServiceByName(name) for name in names]
 
 
-def is_map(field: FieldDescriptor) -> bool:
-    """Whether a field is a map, which protobuf writes as a list of entries."""
-    kind = field.message_type
-    return kind is not None and bool(kind.GetOptions().map_entry)
+def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
+    """The field that holds the values when `field` is a map, which protobuf writes as a list of entries."""
+    entry = field.message_type
+    if entry is None or not entry.GetOptions().map_entry:
+        return None
+    return entry.fields_by_name["value"]
 
 
 def is_repeated(field: FieldDescriptor) -> bool:
-    """Whether a field is a list or a map."""
-    return bool(field.is_repeated) if hasattr(field, "is_repeated") else field.label == FieldDescriptor.LABEL_REPEATED
+    """Whether a field is a list or a map. Newer protobuf has an attribute for it, older only the label."""
+    return bool(
+        getattr(field, "is_repeated", getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
+    )

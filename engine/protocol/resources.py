@@ -36,7 +36,9 @@ def cosi_types() -> Mapping[str, CosiType]:
     content = plain(parse_document(path.read_text(encoding="utf-8"), path.name))
     return MappingProxyType(
         {
-            name: CosiType(entry["namespace"], entry["spec"], entry.get("id", ""), bool(entry.get("sensitive")))
+            name: CosiType(
+                entry["namespace"], entry["spec"], entry.get("id", ""), bool(entry.get("sensitive"))
+            )
             for name, entry in content["types"].items()
         }
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-from engine.protocol.pool import Descriptor, FieldDescriptor, is_map, is_repeated
+from engine.protocol.pool import Descriptor, FieldDescriptor, is_repeated, map_value
 from engine.protocol.wellknown import WELL_KNOWN
 
 _INTEGER: Final = {"type": "integer"}
@@ -42,8 +42,9 @@ def schema_of(descriptor: Descriptor, *, request: bool = False) -> dict[str, Any
 
 
 def _field(field: FieldDescriptor, *, request: bool) -> dict[str, Any]:
-    if is_map(field):
-        return {"type": "object", "additionalProperties": _item(field.message_type.fields_by_name["value"], request=request)}
+    values = map_value(field)
+    if values is not None:
+        return {"type": "object", "additionalProperties": _item(values, request=request)}
     item = _item(field, request=request)
     if is_repeated(field):
         return {"type": "array", "items": item}

@@ -105,7 +105,11 @@ def _write_struct(message: Any, value: Any) -> None:
 _TEXT: Final = {"type": "string"}
 _ADDRESS: Final = {"type": "string", "format": "ip"}
 _OPEN: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_ANY: Final = {"type": "object", "properties": {"type_url": _TEXT, "value": _TEXT}, "required": ["type_url", "value"]}
+_ANY: Final = {
+    "type": "object",
+    "properties": {"type_url": _TEXT, "value": _TEXT},
+    "required": ["type_url", "value"],
+}
 
 WELL_KNOWN: Final[Mapping[str, WellKnown]] = {
     "google.protobuf.Timestamp": WellKnown(
