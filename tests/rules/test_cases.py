@@ -1,0 +1,29 @@
+"""Every golden case of the shipped rules: a folder with an object, a world and what must come of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rules.world import judge, read
+
+CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
+
+
+@pytest.mark.parametrize("folder", sorted(CASES.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
+    expected: dict[str, Any] = read(folder / "expect.yaml")
+    verdict = judge(read(folder / "object.yaml"), read(folder / "world.yaml"))
+    for phase, steps in expected.get("plan", {}).items():
+        assert verdict.steps(phase) == steps, phase
+    for kind, told in expected.get("conditions", {}).items():
+        found = next((item for item in verdict.conditions if item.type == kind), None)
+        assert found is not None, kind
+        assert {"status": found.status, "reason": found.reason} == told, f"{kind}: {found.message}"
+    for name, value in expected.get("status", {}).items():
+        assert verdict.assessment.patch.get(name) == value, name
+    for family, series in expected.get("samples", {}).items():
+        found_series = {",".join(text for _, text in item.labels): item.value for item in verdict.samples if item.family == family}
+        assert found_series == series, family

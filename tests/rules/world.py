@@ -1,0 +1,114 @@
+"""Decide a pass over a written-down world: an object, and the answer to each read of its rule.
+
+An answer is the value after `pick`; `{$error: CODE}` stands for a read that failed, `{$opaque: text}` for a
+secret. A read whose own `when` is false is skipped, whatever the world says. Neighbours: the golden
+cases in rules/tests and the tests that put failures in everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engine.base.assets import asset
+from engine.base.kinds import Key
+from engine.base.model import Condition, Observed, Plan, Sample, Snapshot
+from engine.base.values import Opaque, Unknown
+from engine.base.yamltext import load_documents
+from engine.decide import decide
+from engine.evaluate import Evaluation, NotObserved
+from engine.report import Assessment, assess
+from engine.ruleset.catalog import load_catalog
+from engine.ruleset.load import load_rules
+from engine.ruleset.model import ObserveRule, Rule, RuleSet
+from engine.samples import gauges
+
+NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
+SETTINGS = {"loopbackOnly": False, "metaKey": False}
+
+
+@cache
+def shipped_rules() -> RuleSet:
+    """The rules that ship."""
+    return load_rules((asset("rules"),), load_catalog(asset("schemas")))
+
+
+def rule_for(kind: str) -> Rule:
+    """The shipped rule of a kind."""
+    return next(rule for rule in shipped_rules().rules.values() if rule.kind.name == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one pass over a world comes to."""
+
+    plan: Plan
+    conditions: tuple[Condition, ...]
+    samples: tuple[Sample, ...]
+    assessment: Assessment
+
+    def steps(self, phase: str) -> list[str]:
+        """The steps in a phase, each as `id` or `id/item`."""
+        found = [step for step in self.plan.steps if step.phase == phase]
+        return [f"{step.id}/{step.item}" if step.item else step.id for step in found]
+
+
+def read(path: Path) -> Any:
+    """The one document of a YAML file."""
+    documents = load_documents(path.read_text())
+    assert len(documents) == 1, f"{path} holds {len(documents)} documents"
+    return documents[0]
+
+
+def judge(live: Mapping[str, Any], world: Mapping[str, Any], *, now: float = NOW) -> Verdict:
+    """Decide and assess one pass over `live` in this world."""
+    rule = rule_for(live["kind"])
+    key = Key(rule.kind, live["metadata"]["namespace"], live["metadata"]["name"])
+    observed: dict[str, Observed] = {}
+    snapshot = Snapshot(key=key, object=live, observed=observed, now=now)
+    names = Evaluation(rule, snapshot, SETTINGS)
+    pending = [*rule.observe, *(rule.finalize.observe if rule.finalize else ())]
+    while pending:
+        later = [item for item in pending if not _observe(item, names, world, observed)]
+        assert len(later) < len(pending), f"reads wait for each other: {[item.name for item in later]}"
+        pending = later
+    plan = decide(rule, snapshot, names)
+    assessment = assess(rule, snapshot, names, plan, None)
+    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment)
+
+
+def _observe(
+    rule: ObserveRule, names: Evaluation, world: Mapping[str, Any], observed: dict[str, Observed]
+) -> bool:
+    try:
+        wanted = True if rule.when is None else rule.when.evaluate(names.scope)
+    except NotObserved:
+        return False
+    if isinstance(wanted, Unknown):
+        status = "skipped" if wanted.skipped else "error"
+        observed[rule.name] = Observed(status, code="DependencyUnknown", message=wanted.reason)
+    elif not wanted:
+        observed[rule.name] = Observed("skipped", message="its `when` is false")
+    else:
+        assert rule.name in world, f"the world does not say what {rule.name} answers"
+        observed[rule.name] = _answer(world[rule.name])
+    return True
+
+
+def _answer(written: Any) -> Observed:
+    if isinstance(written, Mapping) and "$error" in written:
+        return Observed("error", code=written["$error"], message=f"told by the world: {written['$error']}")
+    return Observed("value", _value(written))
+
+
+def _value(written: Any) -> Any:
+    if isinstance(written, Mapping):
+        if "$opaque" in written:
+            return Opaque(written["$opaque"])
+        return {key: _value(item) for key, item in written.items()}
+    if isinstance(written, list):
+        return [_value(item) for item in written]
+    return written

@@ -1,0 +1,75 @@
+"""Bare machines become a Ready cluster, by the shipped program and the shipped rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.sim.shipped import QUICKSTART, is_ready, shipped, until
+
+pytestmark = pytest.mark.timeout(150)
+
+PROBING = {"PERMISSION_DENIED", "UNIMPLEMENTED"}
+
+
+def test_five_bare_machines_become_a_ready_cluster_with_one_bootstrap(tmp_path: Path) -> None:
+    with shipped(tmp_path / "run") as run:
+        run.start("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "60s")
+        assert run.wait() == 0, run.log()
+        methods = Counter(call["method"] for call in run.calls())
+        failed = [call for call in run.calls() if call["code"] != "OK"]
+        assert methods["machine.MachineService/Bootstrap"] == 1
+        assert methods["machine.MachineService/ApplyConfiguration"] == 5
+        assert failed == []
+
+
+def test_a_cluster_that_cannot_become_ready_ends_with_the_reasons(tmp_path: Path) -> None:
+    with shipped(tmp_path / "run") as run:
+        run.start("--simulate", "3", "--apply", str(QUICKSTART), "--until-ready", "8s")
+        assert run.wait(60) == 1
+        assert "not ready: TalosCluster default/quickstart" in run.log()
+
+
+def test_a_ready_cluster_is_found_again_after_a_clean_stop(tmp_path: Path) -> None:
+    with shipped(tmp_path / "run") as run:
+        run.start("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "60s")
+        assert run.wait() == 0, run.log()
+        before = Counter(call["method"] for call in run.calls())
+        run.start("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "60s")
+        assert run.wait() == 0, run.log()
+        after = Counter(call["method"] for call in run.calls())
+        for method in ("Bootstrap", "ApplyConfiguration"):
+            path = f"machine.MachineService/{method}"
+            assert after[path] == before[path]
+
+
+def test_at_rest_nothing_is_written(tmp_path: Path) -> None:
+    with shipped(tmp_path / "run") as run:
+        run.start("--simulate", "5", "--apply", str(QUICKSTART))
+        client = run.client()
+        until("the cluster is ready", lambda: all(map(is_ready, run.all_of(client, "TalosCluster"))) and run.all_of(client, "TalosCluster"))
+
+        def versions() -> dict[str, str]:
+            kinds = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")
+            items = [item for kind in kinds for item in run.all_of(client, kind)]
+            items += run.all_of(client, "Secret", "v1") + run.all_of(client, "ConfigMap", "v1")
+            return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in items}
+
+        def reads() -> int:
+            return sum(call["method"].endswith("/ServiceList") for call in run.calls())
+
+        # Rest begins once no pass changes anything any more; two whole rounds of looks then pass.
+        settled = versions()
+
+        def has_settled() -> bool:
+            nonlocal settled
+            seen, before = versions(), settled
+            settled = seen
+            return seen == before
+
+        until("nothing changes any more", has_settled, deadline_s=30)
+        rounds = reads()
+        until("every machine was looked at twice more", lambda: reads() >= rounds + 10, deadline_s=140)
+        assert versions() == settled
