@@ -176,7 +176,8 @@ class Cluster:
                 future.set_result(None)
 
     def _publish(self) -> None:
-        found = [cluster_member(machine) for machine in self.machines.values() if machine.config]
+        # A machine that is off or reboots stays a member: discovery forgets it only after half an hour.
+        found = [cluster_member(machine) for machine in self.machines.values() if machine.disk.installed]
         self.members.sync(dict(found))
 
     def _check_health(self, machine: Machine) -> None:

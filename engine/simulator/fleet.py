@@ -43,6 +43,12 @@ class Fleet:
         for machine in self.machines.values():
             machine.front.check()
 
+    async def idle_listen(self) -> None:
+        """Return once every machine that is on and has no configuration has shown itself, or broken."""
+        for machine in self.machines.values():
+            if machine.disk.powered and machine.disk.config is None:
+                await machine.shown.wait()
+
     def cluster(self, identity: str) -> Cluster:
         """The cluster of this id, made at the first question."""
         return self._clusters.setdefault(identity, Cluster(identity, self))
@@ -76,6 +82,7 @@ class Fleet:
     def _ended(self, machine: Machine, task: asyncio.Task[None]) -> None:
         self._lives.pop(machine.address, None)
         machine.go_dark()
+        machine.shown.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             task.get_loop().call_exception_handler(
                 {"message": f"machine {machine.address} broke", "exception": error, "task": task}

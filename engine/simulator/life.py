@@ -80,6 +80,7 @@ def _await_configuration(machine: Machine) -> None:
         machine.services.start("apid")
     machine.front.serve(server_context(leaf))
     machine.enter("maintenance")
+    machine.shown.set()
 
 
 async def _run(machine: Machine) -> None:

@@ -62,6 +62,7 @@ class Machine:
         self.resources = ResourceStore()
         self.services = ServiceTable(time.time, self._service_changed)
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
+        self.shown = asyncio.Event()
         self.fault: Fault = ""
         self.database_bytes = 2 << 20
         self.config: NodeConfig | None = None

@@ -46,7 +46,7 @@ _OPTIONS = [
 def run(settings: SimulatorSettings) -> None:
     """Simulate until SIGTERM or SIGINT, then stop cleanly.
 
-    Prints one line when every machine is there, and writes `ready.json` into the folder (pid,
+    Prints one line when every machine in maintenance mode listens, and writes `ready.json` into the folder (pid,
     addresses, port). Raises SettingsError when an address or the folder is in use or a setting is wrong.
     """
     settings.check()
@@ -85,6 +85,7 @@ async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
             if machine.disk.powered:
                 fleet.power_on(machine)
         stopped = _stop_signals()
+        await _all_listen(fleet, stopped)
         _announce(directory, addresses, settings.port, stack)
         await stopped.wait()
 
@@ -97,6 +98,14 @@ def _lock(directory: Path, stack: AsyncExitStack) -> None:
         raise SettingsError(
             f"{directory}: another simulator runs here; stop it or name another folder"
         ) from error
+
+
+async def _all_listen(fleet: Fleet, stopped: asyncio.Event) -> None:
+    """Wait until the machines without a configuration listen; the others may depend on one another."""
+    waiting = [asyncio.create_task(fleet.idle_listen()), asyncio.create_task(stopped.wait())]
+    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
 
 
 def _stop_signals() -> asyncio.Event:

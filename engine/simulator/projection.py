@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.simulator.configuration import read_config
 from engine.simulator.hardware import DISKS
 from engine.simulator.resources import Name, Spec
 from engine.simulator.status import PODS, Unmet
@@ -50,17 +51,19 @@ def resources_of(machine: Machine, unmet: list[Unmet]) -> dict[Name, Spec]:
 
 
 def cluster_member(machine: Machine) -> tuple[Name, Spec]:
-    """What the other machines of the cluster see of this one."""
+    """What the other machines of the cluster see of this one, also while it is off."""
+    config = machine.config or read_config(machine.disk.config or "")
+    hostname = config.host_name(machine.disk.identity)
     spec: dict[str, Any] = {
         "node_id": machine.disk.identity,
         "addresses": [machine.address],
-        "hostname": machine.hostname,
-        "machine_type": "TYPE_CONTROL_PLANE" if machine.control_plane else "TYPE_WORKER",
-        "operating_system": f"Talos ({machine.version})",
+        "hostname": hostname,
+        "machine_type": "TYPE_CONTROL_PLANE" if config.control_plane else "TYPE_WORKER",
+        "operating_system": f"Talos ({machine.disk.installed})",
     }
-    if machine.control_plane:
+    if config.control_plane:
         spec["control_plane"] = {"api_server_port": API_SERVER_PORT}
-    return (MEMBERS, machine.hostname), spec
+    return (MEMBERS, hostname), spec
 
 
 def _status(machine: Machine, unmet: list[Unmet]) -> Spec:
