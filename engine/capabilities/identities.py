@@ -15,7 +15,7 @@ from engine.base.errors import CapabilityError
 from engine.base.values import Opaque
 
 if TYPE_CHECKING:
-    from engine.ports.talos.client import Identity
+    from engine.ports.talos.identity import Identity
 
 TTL_S: Final = 24 * 3600
 RENEW_BEFORE_S: Final = 8 * 3600
@@ -50,7 +50,7 @@ class Identities:
 def _issue(bundle: Opaque, now: float) -> Identity:
     from engine.machineconfig.errors import ConfigError
     from engine.machineconfig.identity import client_identity
-    from engine.ports.talos.client import Identity
+    from engine.ports.talos.identity import Identity
 
     try:
         ca, certificate, key = client_identity(bundle.reveal(), now=now - BACKDATE_S, ttl_s=TTL_S)

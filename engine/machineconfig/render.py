@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.machineconfig import machinespec
-from engine.machineconfig.cluster import Cluster, load_cluster
+from engine.machineconfig.cluster import load_cluster
 from engine.machineconfig.config import (
     Config,
     decode_document,
@@ -63,20 +63,21 @@ def render(
     where = ""
     try:
         cluster = load_cluster(cluster_text)
+        version = version or cluster.version
         config = base_config(cluster, bundle_text, role)
-        for where, patch in machinespec.patches(machine, disk, version or cluster.version):  # noqa: B007
+        for where, patch in machinespec.patches(machine, disk, version):  # noqa: B007
             config = apply(config, patch_of(patch))
         for where, document in machinespec.documents(machine):  # noqa: B007
             added = decode_document(from_value(document))
             config = of_documents([*config.documents, added])
     except ConfigError as error:
         return Fault(where, error.path, error.reason, error.message)
-    return _checked(config, cluster, install=bool(machine.get("installDisk") or disk))
+    return _checked(config, version, install=bool(machine.get("installDisk") or disk))
 
 
-def _checked(config: Config, cluster: Cluster, *, install: bool) -> Rendered | Fault:
+def _checked(config: Config, version: str, *, install: bool) -> Rendered | Fault:
     # Without a disk the configuration is a base that machines fill in, not one to install from.
-    verdict = validate(config, mode="metal" if install else "cloud", version=cluster.version)
+    verdict = validate(config, mode="metal" if install else "cloud", version=version)
     if verdict.errors:
         first = verdict.errors[0]
         message = "; ".join(str(problem) for problem in verdict.errors)

@@ -53,7 +53,7 @@ def certificate_facts(pem: str, issuer_pem: str) -> dict[str, Any]:
         "subjectKeyIdLength": len(own.digest) if own else 0,
         "authorityKeyIdLength": len(authority.key_identifier) if authority else 0,
         "authorityKeyIdEqualsIssuerSubjectKeyId": bool(authority) and authority.key_identifier == issuer_own,
-        "serialMaxBits": 128 if crt.serial_number.bit_length() <= 128 else crt.serial_number.bit_length(),
+        "serialMaxBits": max(128, crt.serial_number.bit_length()),
         "serialPositive": crt.serial_number > 0,
         "verifiesWithIssuer": _verifies(crt, issuer),
         "extensions": [
