@@ -20,10 +20,10 @@ from pathlib import Path
 from engine.base.assets import asset
 from engine.base.log import configure
 from engine.bringup import Applied, apply_files, obstacles
+from engine.cli.bringup import progress
 from engine.companion import Companion
 from engine.engine import Engine
 from engine.ports.kube.client import KubeClient
-from engine.cli.bringup import progress
 from engine.progress import rows
 from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
@@ -96,7 +96,7 @@ def _stay(
         if time.monotonic() > deadline:
             shown.close()
             for reason in reasons:
-                print(f"not ready: {reason}", file=sys.stderr)
+                sys.stderr.write(f"not ready: {reason}\n")
             return 1
     shown.close()
     return 0

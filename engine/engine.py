@@ -22,6 +22,7 @@ from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
 from engine.capabilities.memo import Memo
 from engine.capabilities.registry import all_capabilities
+from engine.endpoints import listeners
 from engine.measure import Meter
 from engine.nodes import Nodes
 from engine.observe import Observer
@@ -62,10 +63,13 @@ class Engine:
             threading.Thread(target=self._worker.run, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
+        self._listeners = listeners(settings, client, self.series, self.cache, self._threads)
         self.cache.subscribe(self._changed)
 
     def start(self) -> None:
-        """Connect the loop, fill the cache, then start the passes."""
+        """Answer probes, connect the loop, fill the cache, then start the passes."""
+        for listener in self._listeners:
+            listener.start()
         self._talos.start()
         self.cache.start()
         for thread in self._threads:
@@ -80,6 +84,8 @@ class Engine:
                 thread.join(max(0.0, deadline - time.monotonic()))
         self.cache.stop()
         self._talos.close()
+        for listener in self._listeners:
+            listener.stop()
 
     def _hops(self, settings: Settings) -> Hops:
         nodes = Nodes(self._talos, self._identities)

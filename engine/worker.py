@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from engine.act import Actor
 from engine.act.perform import Performed
-from engine.base.errors import Conflict, EngineError, Missing, RemoteError
+from engine.base.errors import Conflict, EngineError, Missing
 from engine.base.kinds import Key, Kind
 from engine.base.model import Outcome, Plan
 from engine.base.values import Unknown
@@ -107,10 +107,8 @@ class Worker:
         except Conflict as error:
             log.debug("%s: somebody else wrote first: %s", key, error)
             return PassEnd("requeue", SOON_S)
-        except RemoteError as error:
-            log.warning("%s: %s", key, error)
         except EngineError as error:
-            log.error("%s: %s", key, error)
+            log.warning("%s: %s", key, error)
         except Exception:
             log.exception("%s: the pass ended with a bug of ours", key)
         return PassEnd("error", None)

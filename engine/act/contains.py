@@ -18,13 +18,13 @@ _SHARED_LISTS = frozenset({"ownerReferences", "finalizers"})
 def contains(live: Any, wanted: Any) -> bool:
     """True when nothing of `wanted` would change `live`. A wanted null is an absent key."""
     if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(_has(live, key, item) for key, item in wanted.items())
+        return isinstance(live, Mapping) and all(_has(live, str(key), item) for key, item in wanted.items())
     if isinstance(wanted, list):
         if not isinstance(live, list) or len(live) != len(wanted):
             return False
         return all(contains(there, item) for there, item in zip(live, wanted, strict=True))
     if isinstance(wanted, Opaque):
-        return bool(live == wanted.reveal())
+        return isinstance(live, str) and live == wanted.reveal()
     return type(live) is type(wanted) and bool(live == wanted)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from engine.base.errors import CapabilityError, OutcomeUnknown, RemoteError
-from engine.base.model import CapabilityCall, Outcome, PlannedStep, TalosCall
+from engine.base.model import CapabilityCall, Outcome, OutcomeStatus, PlannedStep, TalosCall
 from engine.base.values import Value
 from engine.capabilities.contract import Capability, Ports
 from engine.nodes import Nodes
@@ -40,7 +40,7 @@ class Sender:
             if error.code not in _declared(rule, step.id).already_done:
                 raise
             return Outcome(id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}")
-        status = "would" if dry else "sent"
+        status: OutcomeStatus = "would" if dry else "sent"
         return Outcome(id=step.id, item=step.item, status=status, message=step.why, result=result)
 
     def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:

@@ -6,7 +6,7 @@ carries the Plan out. Neighbours: `evaluate` gives the names, `steps` and `final
 
 from __future__ import annotations
 
-from engine.base.model import Mode, Plan, Snapshot
+from engine.base.model import FinalizerChange, Mode, Plan, Snapshot
 from engine.base.values import Unknown
 from engine.decide.finalize import decide_finalize
 from engine.decide.steps import StepContext, decide_step
@@ -31,9 +31,9 @@ def decide(rule: Rule, snapshot: Snapshot, names: Evaluation) -> Plan:
         if rule.finalize is None or not held:
             return Plan(key=snapshot.key, mode=mode)
         return decide_finalize(rule.finalize, finalizer, context, names, mode, concerned=concerns(rule, names))
-    plan_finalizer = "add" if finalizer and not held else None
+    change: FinalizerChange | None = "add" if finalizer and not held else None
     if not concerns(rule, names):
-        return Plan(key=snapshot.key, mode=mode, finalizer=finalizer, finalizer_change=plan_finalizer)
+        return Plan(key=snapshot.key, mode=mode, finalizer=finalizer, finalizer_change=change)
     steps = []
     for step in rule.act:
         planned, result = decide_step(step, context)
@@ -45,7 +45,7 @@ def decide(rule: Rule, snapshot: Snapshot, names: Evaluation) -> Plan:
         steps=tuple(steps),
         results=dict(names.results.results),
         finalizer=finalizer,
-        finalizer_change=plan_finalizer,
+        finalizer_change=change,
     )
 
 

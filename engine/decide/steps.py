@@ -154,7 +154,9 @@ def effect_of(body: KubeStep | TalosStep | CallStep | Any, snapshot: Snapshot, s
         return first_unknown(given) or CapabilityCall(name=body.capability.name, input=given)
     request = {} if body.request is None else body.request.evaluate(scope)
     where = connection(body.connect, scope)
-    unknown = first_unknown(request) or (where if isinstance(where, Unknown) else None)
+    if isinstance(where, Unknown):
+        return where
+    unknown = first_unknown(request)
     if unknown is not None:
         return unknown
     address, identity = where

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import EngineError, ExpressionError, RemoteError
-from engine.base.model import Observed
+from engine.base.model import Observed, ObservedStatus
 from engine.base.values import Opaque, Unknown, first_unknown
 from engine.expr import Scope
 from engine.ruleset.model import ObserveRule
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def picked(rule: ObserveRule, read: Read, answer: Any, scope: Scope) -> Observed:
     """How one read ended, with `pick` applied to its answer."""
     if isinstance(answer, RemoteError):
-        status = "tolerated" if answer.code in rule.tolerate else "error"
+        status: ObservedStatus = "tolerated" if answer.code in rule.tolerate else "error"
         return Observed(status, code=answer.code, message=answer.message)
     if isinstance(answer, EngineError):
         return Observed("error", code="ExpressionError", message=str(answer))
