@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from engine.base.values import OMIT
 from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode
 from engine.expr import Expression, ExpressionSyntaxError, compile_scalar
 from engine.ruleset.errors import Report, suggest
-from engine.ruleset.references import facts_of
 from engine.ruleset.forms import Case, CasesForm, Compiled, Entry, ListForm, LiteralForm, MapForm, Site, TemplateForm
+from engine.ruleset.references import facts_of
 
 _CASES: Final = ("cases", "else", "initially")
 _BARE: Final = re.compile(r"(self|obs|let|act|cond|sent|once|made|event|engine|settings)\.[A-Za-z_][\w.]*")
@@ -27,6 +28,8 @@ class Builder:
         self._report = report
         self._is_unset_spec = is_unset_spec
         self._picked = False
+        self.failed = False
+        """Whether an expression could not be read, so that not everything it names is known."""
         self._known: dict[int, tuple[Node, Compiled]] = {}
 
     def form(self, node: Node, field: str = "", *, picked: bool = False) -> Compiled:
@@ -62,12 +65,13 @@ class Builder:
             )
         return LiteralForm(node, node.value.replace("$${", "${"))
 
-    def _template(self, node: ScalarNode) -> TemplateForm | None:
+    def _template(self, node: ScalarNode) -> TemplateForm | LiteralForm | None:
         try:
             template = compile_scalar(node.text)
         except ExpressionSyntaxError as error:
             self._report_syntax(node, error)
-            return None
+            self.failed = True
+            return LiteralForm(node, OMIT)
         if template is None:
             return None
         sites = tuple(Site(expression, node, expression.offset, facts_of(expression, picked=self._picked)) for expression in template.expressions)
@@ -85,7 +89,8 @@ class Builder:
     def _entry(self, node: MapNode, key: str) -> Entry:
         key_node, value = node.keys[key], node.values[key]
         name, optional = (key[:-1], True) if key.endswith("?") else (key, False)
-        key_form = self._template(key_node) if "${" in key else None
+        template = self._template(key_node) if "${" in key else None
+        key_form = template if isinstance(template, TemplateForm) else None
         form = self._inner(value, name)
         null_drops = optional and isinstance(form, TemplateForm) and form.whole and self._is_unset_spec(form.sites[0].expression)
         return Entry(name, key_node, key_form, form, optional, null_drops)

@@ -40,7 +40,8 @@ def check_rule(draft: Draft, catalog: Catalog, report: Report) -> Rule:
         check_made(unit, report)
         check_prune_source(unit, closure, report)
     check_lanes(draft.of("act", "final"), closure, report)
-    check_unused(units, frozenset(draft.source.from_parts), report)
+    if not draft.incomplete:
+        check_unused(units, frozenset(draft.source.from_parts), report)
     return _with_fields(draft.rule, units)
 
 

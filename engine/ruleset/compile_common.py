@@ -65,21 +65,21 @@ class Compiler:
 
     def use(
         self, unit: Unit, node: Node | None, role: Role, schema: Schema | None = None, *, opaque: bool = False,
-        made: bool = False, once: bool = False, inside: bool = True,
+        made: bool = False, once: bool = False, inside: bool = True, partial: bool = False,
     ) -> Compiled | None:  # fmt: skip
         """The form of `node`, noted in `unit`; None when there is no node."""
         if node is None:
             return None
         form = self.builder.form(node, picked=role == "pick")
-        unit.uses.append(Use(form, role, schema, opaque, made, once, inside))
+        unit.uses.append(Use(form, role, schema, opaque, made, once, partial, inside))
         return form
 
     def need(
         self, unit: Unit, node: Node | None, role: Role, schema: Schema | None = None, *, opaque: bool = False,
-        made: bool = False, once: bool = False, inside: bool = True,
+        made: bool = False, once: bool = False, inside: bool = True, partial: bool = False,
     ) -> Compiled:  # fmt: skip
         """As `use`, with an empty literal in place of what is missing (reported as a mistake of shape)."""
-        form = self.use(unit, node, role, schema, opaque=opaque, made=made, once=once, inside=inside)
+        form = self.use(unit, node, role, schema, opaque=opaque, made=made, once=once, inside=inside, partial=partial)
         return form if form is not None else LiteralForm(unit.node, None)
 
     def tests(self, unit: Unit, node: Node | None, role: Role, *, once: bool = False) -> tuple[Compiled, ...]:

@@ -44,6 +44,7 @@ def compile_children(compiler: Compiler, unit: Unit, node: Node) -> ChildrenStep
         "spec": compiler.need(unit, get(node, "spec"), "body", property_schema(schema, "spec")),
         "existing": compiler.use(unit, get(node, "existing"), "items", LIST, inside=False),
     }
+    unit.present = parts["key"]
     if kind is None:
         return None
     return ChildrenStep(kind=kind, items=items, item_name=name, prune=prune, **parts)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from engine.ruleset.compile_metrics import compile_metric
 from engine.ruleset.compile_reads import compile_read
 from engine.ruleset.compile_steps import compile_step
 from engine.ruleset.errors import suggest
+from engine.ruleset.guards import guard_condition, guard_unit
 from engine.ruleset.forms import Compiled
 from engine.ruleset.model import Backoff, ConditionRule, Finalize, Rule, Step, Unless
 from engine.ruleset.parts import Named, Source
@@ -42,6 +43,8 @@ class Draft:
     source: Source
     schema: Schema
     units: dict[str, Unit] = field(default_factory=dict)
+    incomplete: bool = False
+    """Whether a part could not be read, so that what it uses is not known."""
 
     def of(self, *sorts: str) -> list[Unit]:
         """The units of the given sorts, in the order of the rule."""
@@ -59,6 +62,8 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
     steps = [compile_step(compiler, named, "act") for named in source.act.values()]
     conditions = [_condition(compiler, named) for named in source.conditions.values()]
     metrics = [compile_metric(compiler, named, source.act.keys() | source.final_steps.keys()) for named in source.metrics.values()]
+    for unit, _ in (*reads, *steps):
+        guard_unit(unit)
     for unit, _ in (*reads, *steps, *conditions, *metrics):
         units[unit.name] = unit
     status = _status(compiler, units, source, schema)
@@ -82,7 +87,10 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         finalize=_finalize(compiler, units, source),
         crd=crd,
     )
-    return Draft(rule, source, schema, units)
+    sections = (source.let, source.observe, source.act, source.conditions, source.status, source.metrics)
+    named = [item for section in (*sections, source.final_observe, source.final_steps) for item in section.values()]
+    incomplete = compiler.builder.failed or bool(source.document.broken) or any(item.broken for item in named)
+    return Draft(rule, source, schema, units, incomplete)
 
 
 def _let(compiler: Compiler, units: dict[str, Unit], named: Named) -> Compiled:
@@ -115,7 +123,7 @@ def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | 
     lines = get(node, "unless")
     unless = tuple(_unless(compiler, unit, line) for line in (lines.items if isinstance(lines, ListNode) else ()))
     counts, event = get(node, "counts"), text(get(node, "event"))
-    return unit, ConditionRule(
+    rule = ConditionRule(
         type=named.name,
         position=position_of(named.key),
         when=compiler.all_of(unit, get(node, "when"), "test"),
@@ -126,6 +134,8 @@ def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | 
         counts=counts is None or plain(counts) is not False,
         event="normal" if event == "normal" else "warning" if event == "warning" else None,
     )
+    guard_condition(unit, rule)
+    return unit, rule
 
 
 def _unless(compiler: Compiler, unit: Unit, line: Node) -> Unless:
@@ -162,8 +172,10 @@ def _finalize(compiler: Compiler, units: dict[str, Unit], source: Source) -> Fin
     reads = [compile_read(compiler, named) for named in source.final_observe.values()]
     steps = [compile_step(compiler, named, "final") for named in source.final_steps.values()]
     for unit, _ in reads:
+        guard_unit(unit)
         units[unit.name] = unit
     for unit, _ in steps:
+        guard_unit(unit)
         unit.name = f"final.{unit.name.partition('.')[2]}"
         units[unit.name] = unit
     skip = get(node, "skipWhen")

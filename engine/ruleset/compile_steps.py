@@ -195,4 +195,4 @@ def _part(
         compiler.report.add(node.keys[key], "unknown-field", f"{kind.name} has no `{key}`", suggest(key, known))
     values = (expected or {}).get("additionalProperties")
     opaque = isinstance(values, dict) and bool(values.get("x-opaque"))
-    return compiler.need(unit, node.values[key], "body", expected, opaque=opaque, made=True, once=True)
+    return compiler.need(unit, node.values[key], "body", expected, opaque=opaque, made=True, once=True, partial="patch" in node.keys)

@@ -132,15 +132,22 @@ class RootTypes:
         if unit.pick is not None:
             use = Use(unit.pick, "pick")
             types = {**self._base, **({} if not unit.locals else self.of(unit, use, frozenset(self._base)))}
-            answer = self.of_form(unit.pick, types, answer)
+            picked = self.of_form(unit.pick, types, self.current(unit))
+            answer = picked.or_null() if answer.nullable and _selects(unit.pick) else picked
         if not unit.for_each:
             return answer
-        fields = {"key": STRING, "ok": BOOLEAN, "value": answer.or_null() if answer.kind != "any" else ANY, "error": _ERROR}
+        # `value` is null only where `ok` is false, and who reads it has asked `ok`.
+        fields = {"key": STRING, "ok": BOOLEAN, "value": answer, "error": _ERROR}
         return Type("array", items=Type("object", fields=fields))
 
     def answer(self, unit: Unit) -> Type:
         """The type of what a read gives before `pick`."""
         return type_of_schema(unit.value_schema) if unit.value_schema else ANY
+
+    def current(self, unit: Unit) -> Type:
+        """The type of `@` in a `pick`. Selecting fields of null gives null, so there they are there."""
+        answer = self.answer(unit)
+        return answer.not_null() if unit.pick is not None and _selects(unit.pick) else answer
 
     def _act(self, name: str) -> Type:
         unit = self._units.get(f"act.{name}") or self._units[f"final.{name}"]
@@ -185,7 +192,15 @@ def of_literal(value: object) -> Type:
         return BOOLEAN
     if isinstance(value, str):
         return Type("string", enum=frozenset({value}))
-    return Type("integer" if isinstance(value, int) else "number")
+    if isinstance(value, int | float):
+        return Type("integer" if isinstance(value, int) else "number")
+    return ANY
+
+
+def _selects(form: Compiled) -> bool:
+    if not isinstance(form, TemplateForm) or not form.whole:
+        return False
+    return form.sites[0].expression.node.type in ("multi_select_dict", "multi_select_list")
 
 
 def _either(found: list[Type]) -> Type:

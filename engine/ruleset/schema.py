@@ -61,7 +61,7 @@ def _report(error: ValidationError, root: Node, path: Path, report: Report) -> N
         report.add(key, "bad-name", f"`{error.instance}` cannot be a name here", _allowed(schema))
     elif error.validator == "additionalProperties":
         _report_unknown(node, schema, report)
-    elif error.validator is None:
+    elif error.validator == "not":
         _report_misplaced(root, path, report)
     elif error.validator == "required":
         key = next(key for key in error.validator_value if error.message.startswith(repr(key)))

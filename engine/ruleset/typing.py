@@ -52,8 +52,9 @@ class Typing:
             facts: frozenset[Path] = frozenset()
             for form, outcome in use.guards:
                 facts |= self._roots.facts_when(form, outcome)
+            facts |= _present(unit)
             types = self._roots.of(unit, use, self._names.roots(unit, use))
-            current = self._roots.answer(unit) if use.role == "pick" else None
+            current = self._roots.current(unit) if use.role == "pick" else None
             self._conform(use.form, use.schema, _At(unit, use, types, current, facts))
 
     def _conform(self, form: Compiled, schema: Schema | None, at: _At) -> None:
@@ -102,7 +103,8 @@ class Typing:
             self._compare(form, Type("string"), schema, at)
 
     def _infer(self, site: Site, at: _At) -> Type | None:
-        if site in self._names.wrong:
+        misplaced = not at.use.made and any(ref.path[0] == "made" for ref in site.facts.refs)
+        if site in self._names.wrong or misplaced:
             return None
         result = infer(site.expression, at.types, at.current, facts=at.facts)
         for issue in result.issues:
@@ -135,7 +137,7 @@ class Typing:
                 self._at_form(form, "null-given", "null is not absent, and it may not be given here", "leave the key out, or use omit()")
             return
         if wanted and not _fits(found, wanted):
-            code = "not-boolean" if wanted == {"boolean"} else "wrong-type"
+            code = "not-boolean" if wanted == {"boolean"} and role in _STRICT else "wrong-type"
             self._at_form(form, code, f"this is a {found.not_null()}; {_words(wanted)} is wanted", "")
             return
         if found.nullable and role in _STRICT and not _takes_null(schema):
@@ -166,20 +168,23 @@ class Typing:
         known: Mapping[str, Any] = (schema or {}).get("properties", {})
         other = (schema or {}).get("additionalProperties")
         is_open = schema is None or not (known or other is False or isinstance(other, Mapping)) or _is_open(schema)
+        misspelt = False
         for entry in form.entries:
             if entry.key_form is not None:
                 self._conform(entry.key_form, {"type": "string"}, at)
             inner = known.get(entry.key, other if isinstance(other, Mapping) else None)
             if inner is None and not is_open and entry.key_form is None:
+                misspelt = True
                 self._report.add(entry.key_node, "unknown-key", f"there is no key `{entry.key}` here", suggest(entry.key, known))
             self._conform(entry.form, inner, at)
             required = entry.key in (schema or {}).get("required", ())
             if inner is not None and not required and entry.key in known:
                 self._absent_as_null(entry.form, inner, at)
-        self._missing(form, schema, at)
+        if not misspelt:
+            self._missing(form, schema, at)
 
     def _missing(self, form: MapForm, schema: Schema | None, at: _At) -> None:
-        if schema is None or "patch" in getattr(at.unit.step, "verbs", ()):
+        if schema is None or at.use.partial:
             return
         there = {entry.key for entry in form.entries}
         for name in schema.get("required", ()):
@@ -212,6 +217,12 @@ class Typing:
 
     def _add(self, site: Site, code: str, message: str, hint: str) -> None:
         self._report.add(site.node, code, message, hint, offset=site.offset)
+
+
+def _present(unit: Unit) -> frozenset[Path]:
+    form = unit.present
+    path = form.sites[0].facts.path if isinstance(form, TemplateForm) and form.whole else None
+    return frozenset(path[:end] for end in range(1, len(path) + 1)) if path else frozenset()
 
 
 def _kinds(schema: Schema) -> set[str]:

@@ -39,6 +39,8 @@ class Use:
     opaque: bool = False
     made: bool = False
     once: bool = False
+    partial: bool = False
+    """Whether required keys may be missing, as in a patch."""
     locals: bool = True
     """Whether the unit's own item names are visible here (the list of items itself sees none)."""
     guards: tuple[tuple[Compiled, bool], ...] = ()
@@ -63,6 +65,8 @@ class Unit:
     """For a read: the type of the raw answer. For a step: that of `act.<id>`."""
     pick: Compiled | None = None
     for_each: bool = False
+    present: Compiled | None = None
+    """A form that is not null wherever the item of this unit is looked at."""
     pruned: bool = False
 
 
