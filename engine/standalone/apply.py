@@ -35,7 +35,7 @@ def apply_config(
     """The object after `owner` applied `config`, with managedFields. Raises 409 naming the conflicts."""
     claims = read_claims(live.get("metadata", {}).get("managedFields"))
     wanted = frozenset(leaves(config, served.schema))
-    merged: dict[str, Any] = _merge(live, config, served.schema)
+    merged: dict[str, Any] = copy.deepcopy(_merge(live, config, served.schema))
     before = leaves(live, served.schema)
     changed = differing(before, leaves(merged, served.schema))
     others = {who: claim for who, claim in claims.items() if who != owner}
@@ -89,18 +89,18 @@ def _still_there(paths: Paths, after: dict[Path, Any]) -> Paths:
 def _merge(live: Any, config: Any, schema: Schema) -> Any:
     if isinstance(live, dict) and isinstance(config, dict):
         if schema.get("x-kubernetes-map-type") == "atomic":
-            return copy.deepcopy(config)
+            return config
         properties = schema.get("properties") or {}
         rest = schema.get("additionalProperties")
         merged = dict(live)
         for name, member in config.items():
             part = properties.get(name, rest)
             merged[name] = _merge(live.get(name), member, part if isinstance(part, dict) else {})
-        return copy.deepcopy(merged)
+        return merged
     kind = schema.get("x-kubernetes-list-type")
     if isinstance(live, list) and isinstance(config, list) and kind in ("map", "set"):
         return _merge_items(live, config, schema)
-    return copy.deepcopy(config)
+    return config
 
 
 def _merge_items(live: list[Any], config: list[Any], schema: Schema) -> list[Any]:
@@ -115,7 +115,7 @@ def _merge_items(live: list[Any], config: list[Any], schema: Schema) -> list[Any
         _merge(item, new[name], schema.get("items") or {}) if name in new else item
         for name, item in old.items()
     ]
-    return merged + [copy.deepcopy(item) for name, item in new.items() if name not in old]
+    return merged + [item for name, item in new.items() if name not in old]
 
 
 def _remove(value: Any, schema: Schema, free: Paths, path: Path) -> None:

@@ -102,13 +102,13 @@ class Objects:
         if form == patches.JSON_PATCH:
             value = patches.json_patch(old, patch)
         elif form == patches.MERGE_PATCH:
-            value = patches.merge_patch(old, patch)
+            value = patches.merge_patch(copy.deepcopy(old), patch)
         elif served.custom:
             text = "the body of the request was in an unknown format - accepted media types include: "
-            forms = ", ".join((patches.JSON_PATCH, patches.MERGE_PATCH, patches.APPLY_PATCH))
+            forms = f"{patches.JSON_PATCH}, {patches.MERGE_PATCH}, {patches.APPLY_PATCH}"
             raise failures.ApiFailure(415, "UnsupportedMediaType", text + forms)
         else:
-            value = patches.strategic_patch(old, patch, served.schema)
+            value = patches.strategic_patch(copy.deepcopy(old), patch, served.schema)
         value = check_envelope(served, value, namespace, name)
         warnings = drop_unknown(served, value, options, patched=json.dumps(patch))
         return self._update(served, old, value, options, warnings, status=status)

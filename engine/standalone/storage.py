@@ -27,9 +27,10 @@ DEFAULT_LOG_LIMIT = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
   resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  revision INTEGER NOT NULL, uid TEXT NOT NULL, body BLOB NOT NULL,
+  revision INTEGER NOT NULL, uid TEXT NOT NULL, deleting INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS objects_by_uid ON objects (uid);
+CREATE INDEX IF NOT EXISTS objects_deleting ON objects (deleting) WHERE deleting;
 CREATE TABLE IF NOT EXISTS owners (
   owner TEXT NOT NULL, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY (owner, resource, namespace, name)) WITHOUT ROWID;
@@ -147,6 +148,11 @@ class Store:
         )
         return [Place(*row) for row in rows]
 
+    def waiting(self) -> list[Place]:
+        """Objects that are marked for deletion and not yet gone."""
+        rows = self._db.execute("SELECT resource, namespace, name FROM objects WHERE deleting")
+        return [Place(*row) for row in rows]
+
     def place_of(self, uid: str) -> Place | None:
         """Where the object with this uid lies."""
         row = self._db.execute("SELECT resource, namespace, name FROM objects WHERE uid=?", (uid,)).fetchone()
@@ -156,9 +162,11 @@ class Store:
         """Store an object under the next resourceVersion, which is written into `body`; returns its JSON."""
         with self._change(body) as (revision, encoded):
             previous = self.get(place)
+            metadata = body["metadata"]
+            deleting = "deletionTimestamp" in metadata
             self._db.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)",
-                (place.resource, place.namespace, place.name, revision, body["metadata"]["uid"], encoded),
+                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (place.resource, place.namespace, place.name, revision, metadata["uid"], deleting, encoded),
             )
             self._own(place, body)
             self._record(place, "MODIFIED" if previous else "ADDED", encoded, previous)
