@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.observe", "engine.act", "engine.report", "engine.measure"),
     ("engine.worker", "engine.leader"),
     ("engine.serve", "engine.bringup", "engine.companion", "engine.progress"),
+    ("engine.endpoints",),
     ("engine.engine",),
     ("engine.app",),
     ("engine.cli",),
