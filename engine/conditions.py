@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.base.errors import ExpressionError
 from engine.base.model import Condition
 from engine.base.values import Unknown, Value
 from engine.expr import Scope
@@ -19,7 +20,19 @@ NO_ANSWER = "ObservationFailed"
 
 
 def evaluate_condition(rule: ConditionRule, scope: Scope) -> Condition | None:
-    """One condition, or None when its `when` says that it does not apply."""
+    """One condition, or None when its `when` says that it does not apply.
+
+    An expression that does not fit this object makes its condition Unknown and spares the others.
+    """
+    try:
+        return _condition(rule, scope)
+    except ExpressionError as error:
+        return Condition(
+            type=rule.type, status="Unknown", reason="ExpressionError", message=str(error), counts=rule.counts
+        )
+
+
+def _condition(rule: ConditionRule, scope: Scope) -> Condition | None:
     if rule.when is not None:
         applies = rule.when.evaluate(scope)
         if isinstance(applies, Unknown):

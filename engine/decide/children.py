@@ -20,6 +20,9 @@ from engine.ruleset.model import ChildrenStep, KubeStep, Prune, Step
 
 Existing = Mapping[str, Any]
 
+CHILDREN_FACTS = ("wanted", "unresolved", "surplus")
+"""What `act.<id>` of a children step tells besides its phase."""
+
 
 def decide_children(
     step: Step, body: ChildrenStep, snapshot: Snapshot, scope: Scope

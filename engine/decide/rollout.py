@@ -20,6 +20,10 @@ from engine.expr import Scope
 from engine.ruleset.model import RolloutStep, Step
 
 
+ROLLOUT_FACTS = ("outdated", "inFlight", "waiting", "paused", "reason", "message")
+"""What `act.<id>` of a rollout step tells besides its phase; `reason` and `message` are the rollout's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Item:
     name: str

@@ -15,9 +15,9 @@ from engine.base.errors import ExpressionError
 from engine.base.intents import intent_from
 from engine.base.model import CapabilityCall, Effect, Intent, Lane, Made, Phase, PlannedStep, Snapshot, TalosCall
 from engine.base.values import Unknown, Value, first_unknown
-from engine.decide.children import decide_children
+from engine.decide.children import CHILDREN_FACTS, decide_children
 from engine.decide.manifest import kube_write
-from engine.decide.rollout import decide_rollout
+from engine.decide.rollout import ROLLOUT_FACTS, decide_rollout
 from engine.decide.verdict import all_hold, because, holds, lane_of, text_of
 from engine.expr import Scope
 from engine.ruleset.model import CallRead, CallStep, ChildrenStep, Connect, Form, KubeStep, RolloutStep, Step, TalosStep
@@ -60,7 +60,18 @@ def decide_step(step: Step, context: StepContext) -> tuple[list[PlannedStep], St
                 planned.append(replace(_one(step, context.snapshot, scope), item=item))
     except ExpressionError as error:
         planned.append(PlannedStep(id=step.id, phase="blocked", reason=str(error)))
+    if isinstance(step.body, ChildrenStep | RolloutStep) and not extra:
+        extra = _unreached(step, planned)
     return planned, {**_result(planned), **extra}
+
+
+def _unreached(step: Step, planned: list[PlannedStep]) -> StepResult:
+    """What a noun would have told, had it been reached: unknown, like everything nobody looked at."""
+    names = CHILDREN_FACTS if isinstance(step.body, ChildrenStep) else ROLLOUT_FACTS
+    first = next(iter(planned), None)
+    reason = first.reason if first is not None else "the step was not reached"
+    skipped = first is not None and first.phase == "skipped"
+    return {name: Unknown(f"act.{step.id}", reason, skipped=skipped) for name in names}
 
 
 def _items(step: Step, scope: Scope) -> Iterator[tuple[str, Scope | Unknown]]:
@@ -151,7 +162,7 @@ def effect_of(body: KubeStep | TalosStep | CallStep | Any, snapshot: Snapshot, s
         return kube_write(body, snapshot, scope)
     if isinstance(body, CallStep):
         given = body.input.evaluate(scope)
-        return first_unknown(given) or CapabilityCall(name=body.capability.name, input=given)
+        return _call(body.capability.name, given)
     request = {} if body.request is None else body.request.evaluate(scope)
     where = connection(body.connect, scope)
     if isinstance(where, Unknown):
@@ -180,7 +191,12 @@ def _make(make: CallRead | None, scope: Scope) -> CapabilityCall | Unknown | Non
     if make is None:
         return None
     given = make.input.evaluate(scope)
-    return first_unknown(given) or CapabilityCall(name=make.capability.name, input=given)
+    return _call(make.capability.name, given)
+
+
+def _call(name: str, given: Value) -> CapabilityCall | Unknown:
+    unknown = first_unknown(given)
+    return CapabilityCall(name=name, input=given) if unknown is None else unknown
 
 
 def _intent(step: Step, snapshot: Snapshot, scope: Scope) -> Intent | Unknown | None:

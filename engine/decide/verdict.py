@@ -20,7 +20,7 @@ def all_hold(guards: Sequence[Form], scope: Scope) -> bool | Unknown:
     for guard in guards:
         answer = guard.evaluate(scope)
         if isinstance(answer, Unknown):
-            unknown = unknown or answer
+            unknown = answer if unknown is None else unknown
         elif answer is not True:
             return False
     return unknown if unknown is not None else True

@@ -101,7 +101,9 @@ def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) ->
 
         def equality(current: Value, scope: Scope) -> Value:
             first, second = left(current, scope), right(current, scope)
-            unknown = _unknown_in(first) or _unknown_in(second)
+            unknown = _unknown_in(first)
+            if unknown is None:
+                unknown = _unknown_in(second)
             return unknown if unknown is not None else equal(first, second) is wanted
 
         return equality

@@ -3,7 +3,7 @@
 Promises: Unknown stays where it is inside maps and lists, `omit()` drops its entry, `key?:` drops
 its key only when the value was skipped by its own `when` or is an unset field of the spec, and
 `initially:` speaks only while the field of self.status with the name of the key that holds the
-`cases` was never set and no case can be decided. Never checks types: `typing` does, before.
+`cases` was never set and no case can be decided. Never checks types: `conform` does, before.
 Neighbours: `build` makes forms, observe and decide evaluate them.
 """
 
@@ -179,7 +179,7 @@ class AllForm(_Placed):
         for test in self.tests:
             verdict = test.evaluate(scope, current)
             if isinstance(verdict, Unknown):
-                unknown = unknown or verdict
+                unknown = verdict if unknown is None else unknown
             elif not _boolean(self, verdict):
                 return False
         return True if unknown is None else unknown

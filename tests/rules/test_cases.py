@@ -12,7 +12,9 @@ from tests.rules.world import judge, read
 CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
 
 
-@pytest.mark.parametrize("folder", sorted(CASES.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize(
+    "folder", sorted(CASES.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     expected: dict[str, Any] = read(folder / "expect.yaml")
     verdict = judge(read(folder / "object.yaml"), read(folder / "world.yaml"))
@@ -25,5 +27,9 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     for name, value in expected.get("status", {}).items():
         assert verdict.assessment.patch.get(name) == value, name
     for family, series in expected.get("samples", {}).items():
-        found_series = {",".join(text for _, text in item.labels): item.value for item in verdict.samples if item.family == family}
+        found_series = {
+            ",".join(text for _, text in item.labels): item.value
+            for item in verdict.samples
+            if item.family == family
+        }
         assert found_series == series, family
