@@ -100,6 +100,14 @@ def test_a_call_leaves_one_line_without_secrets(cluster: Simulation) -> None:
     assert "BEGIN" not in (cluster.folder / "calls.jsonl").read_text()
 
 
+def test_a_call_without_a_certificate_is_logged_without_a_role(make: Callable[..., Simulation]) -> None:
+    simulation = make(1)
+    with simulation.client(simulation.addresses[0]) as client:
+        client.call(READ)
+    (line,) = simulation.calls()
+    assert (line["role"], line["code"]) == ("none", "OK")
+
+
 def test_a_control_plane_machine_forwards_and_a_worker_does_not(cluster: Simulation) -> None:
     first, worker = cluster.addresses[0], cluster.addresses[-1]
     hostname = cluster.machine(worker)["hostname"]
