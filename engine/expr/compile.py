@@ -9,14 +9,14 @@ dialect, for JMESPath's own cases, has it. Neighbours: `operators`, `projections
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
 
 from engine.base.errors import ExpressionError
-from engine.base.values import Marker, Opaque, Unknown, Value
+from engine.base.values import Marker, Opaque, Unknown, Value, first_unknown
 from engine.expr import operators, projections
-from engine.expr.functions import FUNCTIONS, Function
+from engine.expr.functions import known_function
 from engine.expr.parse import ExpressionSyntaxError, Node
 from engine.expr.scope import Scope
+from engine.expr.signatures import Function, check
 
 Closure = Callable[[Value, Scope], Value]
 
@@ -141,44 +141,28 @@ class Compiler:
     def _function_expression(self, node: Node) -> Closure:
         function = known_function(node)
         arguments = [self.compile(child) for child in node.children]
-        if function.lazy is not None:
-            return function.lazy(arguments)
-        call, absorbs, strict = function.call, function.keeps_unknown, self.strict
-
-        def run(current: Value, scope: Scope) -> Value:
-            values = [argument(current, scope) for argument in arguments]
-            if not absorbs:
-                for value in values:
-                    if isinstance(value, Unknown):
-                        return value
-            try:
-                return call(scope, *values)
-            except operators.FunctionError as error:
-                raise ExpressionError(f"{function.name}(): {error}") from error
-            except (TypeError, ValueError, AttributeError) as error:
-                if not strict:
-                    raise operators.FunctionError(str(error)) from error
-                shown = ", ".join(kind_of(value) for value in values)
-                raise ExpressionError(f"{function.name}({shown}): {error}") from error
-
-        return run
+        if function.special is not None:
+            return function.special(arguments)
+        return _call(function, arguments)
 
 
-def known_function(node: Node) -> Function:
-    """The function a node calls; raises ExpressionSyntaxError with a suggestion."""
-    function = FUNCTIONS.get(node.value)
-    if function is None:
-        from difflib import get_close_matches
+def _call(function: Function, arguments: list[Closure]) -> Closure:
+    call, accepted, all_known = function.call, function.accepted(len(arguments)), function.all_known
+    assert call is not None
 
-        close = get_close_matches(node.value, FUNCTIONS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(FUNCTIONS))}"
-        raise ExpressionSyntaxError(f"no function is called {node.value}", node.offset, hint)
-    least, most = function.arity
-    if not least <= len(node.children) <= most:
-        wanted = str(least) if least == most else f"{least} or more" if most > 99 else f"{least} to {most}"
-        message = f"{node.value}() takes {wanted} arguments, got {len(node.children)}"
-        raise ExpressionSyntaxError(message, node.offset, function.signature)
-    return function
+    def run(current: Value, scope: Scope) -> Value:
+        values = [argument(current, scope) for argument in arguments]
+        for value in values:
+            if type(value) is Unknown:
+                return value
+        try:
+            check(values, accepted)
+            unknown = first_unknown(values) if all_known else None
+            return call(*values) if unknown is None else unknown
+        except (operators.FunctionError, ValueError, TypeError, OverflowError) as error:
+            raise ExpressionError(f"{function.name}(): {error}") from error
+
+    return run
 
 
 def field_of(current: Value, name: str) -> Value:
@@ -194,13 +178,3 @@ def field_of(current: Value, name: str) -> Value:
         return lookup(name)
     getter = getattr(current, "get", None)
     return getter(name) if getter is not None else None
-
-
-_KINDS: Final = ((bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
-
-
-def kind_of(value: Value) -> str:
-    """The word for a value's type, as error messages use it."""
-    if value is None:
-        return "null"
-    return next((word for kind, word in _KINDS if isinstance(value, kind)), "secret" if isinstance(value, Opaque) else "?")

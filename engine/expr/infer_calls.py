@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.expr.compile import known_function
 from engine.expr.facts import holds_when
-from engine.expr.functions import Function
+from engine.expr.functions import known_function
 from engine.expr.parse import Node
+from engine.expr.signatures import Function
 from engine.expr.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Type, joined
 
 if TYPE_CHECKING:

@@ -21,13 +21,14 @@ MAX_WIDTH: Final = 64
 
 
 class ExpressionSyntaxError(EngineError):
-    """The text is no expression. `offset` counts characters from its start."""
+    """The text is no expression. `offset` counts characters from its start, `code` is a stable word."""
 
-    def __init__(self, message: str, offset: int, hint: str = "") -> None:
+    def __init__(self, message: str, offset: int, hint: str = "", code: str = "syntax") -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
         self.hint = hint
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, eq=False)

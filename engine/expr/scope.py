@@ -43,11 +43,10 @@ class Scope:
 
     def lookup(self, name: str) -> Value:
         """The value of a name; raises ExpressionError for one that does not exist."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope._names:
-                return scope._names[name]
-            scope = scope._outer
+        if name in self._names:
+            return self._names[name]
+        if self._outer is not None:
+            return self._outer.lookup(name)
         raise ExpressionError(f"nothing is called {name} here")
 
     def child(self, names: Mapping[str, Any]) -> Scope:
