@@ -80,11 +80,6 @@ def load(text: str) -> Config:
     return of_documents(decode_document(node) for node in parse(text) if not is_null(node))
 
 
-def load_documents(text: str) -> list[dict[str, Any]]:
-    """The documents of a configuration as plain values, unset ones filled as Talos writes them."""
-    return load(text).plain()
-
-
 def load_plain(text: str) -> list[Any]:
     """The documents of any YAML text as plain values, without a look at what they mean."""
     return [to_value(node) for node in parse(text) if not is_null(node)]

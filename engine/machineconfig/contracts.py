@@ -47,6 +47,16 @@ def contract(version: str) -> Contract:
     return Contract(min(wanted, newest))
 
 
+def older(version: str, other: str) -> str:
+    """The one of two Talos versions whose contract is older; one that is empty does not count.
+
+    Raises ConfigError for a text that is no version.
+    """
+    if not version or not other:
+        return version or other
+    return version if parse_version(version) <= parse_version(other) else other
+
+
 def parse_version(version: str) -> Version:
     """(major, minor) of a Talos version. Raises ConfigError for a text that is none."""
     found = _TEXT.match(version)

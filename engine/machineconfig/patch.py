@@ -6,7 +6,7 @@ Config; gives a new one. Raises ConfigError. Neighbours: `deletion`, `merge`, `j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -56,13 +56,6 @@ def load_patch(text: str) -> Patch:
 def patch_of(value: Any) -> Patch:
     """A patch from a JSON value: one document, or a list of operations."""
     return _of_nodes([from_value(value)])
-
-
-def apply_all(config: Config, patches: Iterable[Patch]) -> Config:
-    """The configuration after all patches in their order."""
-    for patch in patches:
-        config = apply(config, patch)
-    return config
 
 
 def apply(config: Config, patch: Patch) -> Config:

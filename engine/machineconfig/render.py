@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.machineconfig import machinespec
@@ -22,6 +22,7 @@ from engine.machineconfig.config import (
     load_plain,
     of_documents,
 )
+from engine.machineconfig.contracts import older
 from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.generate import Role, base_config
@@ -59,12 +60,17 @@ def render(
     disk: str = "",
     version: str = "",
 ) -> Rendered | Fault:
-    """Render one machine. `machine` is its MachineSpec, `version` its own Talos version if it has one."""
-    where = ""
+    """Render one machine. `machine` is its MachineSpec, `version` its own Talos version if it has one.
+
+    The contract is the older one of the cluster's and the machine's version.
+    """
+    where = ""  # the patch at hand, for the fault
     try:
         cluster = load_cluster(cluster_text)
+        # A machine that is not yet, or never to be, of the cluster's version cannot read newer documents.
+        contract = older(cluster.version, version)
+        config = base_config(replace(cluster, version=contract), bundle_text, role)
         version = version or cluster.version
-        config = base_config(cluster, bundle_text, role)
         for where, patch in machinespec.patches(machine, disk, version):  # noqa: B007
             config = apply(config, patch_of(patch))
         for where, document in machinespec.documents(machine):  # noqa: B007

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _generated(folder: Path, role: Any) -> Config:
         own.append(patch.patch_of({"cluster": {"allowSchedulingOnControlPlanes": True}}))
     names = [*files.get("all", ()), *files.get(role, ())]
     users = [patch.load_patch((folder / name).read_text()) for name in names]
-    return patch.apply_all(config, [*own, *users])
+    return reduce(patch.apply, [*own, *users], config)
 
 
 def check_patch(folder: Path) -> str:
@@ -97,7 +98,7 @@ def check_patch(folder: Path) -> str:
     try:
         config = load((folder / "config.yaml").read_text())
         patches = [patch.load_patch((folder / name).read_text()) for name in names]
-        text = patch.apply_all(config, patches).text()
+        text = reduce(patch.apply, patches, config).text()
     except ConfigError as error:
         return "" if outcome["outcome"] == "error" else f"refused: {error}"
     if outcome["outcome"] == "error":

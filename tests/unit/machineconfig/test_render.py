@@ -84,6 +84,12 @@ def test_pod_security_stays_on():
     assert plugin["name"] == "PodSecurity"
 
 
+def test_a_machine_kept_at_an_older_version_gets_no_document_that_it_cannot_read():
+    assert len(config_of(version="v1.11.6").documents) == 1
+    assert len(config_of(version="v1.13.9").documents) == 2
+    assert config_of(version="v1.14.0").text() == config_of(version="").text().replace("v1.13.9", "v1.14.0")
+
+
 def test_networks_domain_and_cni_of_the_cluster_are_rendered():
     result = render(
         role="worker",
