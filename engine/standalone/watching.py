@@ -97,7 +97,7 @@ class Watch:
 
     async def _following(self, end: float) -> AsyncIterator[Event]:
         loop = asyncio.get_running_loop()
-        bookmark = min(loop.time() + BOOKMARK_EVERY_S, max(loop.time(), end - _LAST_BOOKMARK_S))
+        bookmark = _next_bookmark(loop.time(), end)
         while loop.time() < end:
             if self._position < self._store.compacted:
                 require_reachable(self._store, self._position)
@@ -111,12 +111,10 @@ class Watch:
             if changes:
                 continue
             self._position = max(self._position, current)
-            if loop.time() >= bookmark:
-                bookmark = end if bookmark >= end - _LAST_BOOKMARK_S else loop.time() + BOOKMARK_EVERY_S
-                bookmark = min(bookmark, max(end - _LAST_BOOKMARK_S, loop.time())) if bookmark < end else end
+            if bookmark <= loop.time() < end:
+                bookmark = _next_bookmark(loop.time(), end)
                 if self._bookmarks:
                     yield self._bookmark()
-                if self._store.revision != self._position:
                     continue
             await self._bell.wait(self._served.storage, max(0.0, min(bookmark, end) - loop.time()))
 
@@ -141,3 +139,8 @@ class Watch:
             "BOOKMARK",
             {"kind": self._served.kind, "apiVersion": self._served.api_version, "metadata": metadata},
         )
+
+
+def _next_bookmark(now: float, end: float) -> float:
+    last = end - _LAST_BOOKMARK_S
+    return min(now + BOOKMARK_EVERY_S, last) if now < last else float("inf")
