@@ -8,7 +8,7 @@ without etcd. Neighbours: `etcd_state` and `machine_retire`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ SERVICES = "machine.MachineService/ServiceList"
 STATUS = "machine.MachineService/EtcdStatus"
 MEMBERS = "machine.MachineService/EtcdMemberList"
 ALARMS = "machine.MachineService/EtcdAlarmList"
+CALLS = (SERVICES, STATUS, MEMBERS, ALARMS)
 
 # A control plane node that was never bootstrapped keeps its etcd service here.
 _WAITS = "Preparing"
@@ -39,9 +40,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class EtcdView:
-    """Etcd as its nodes see it together."""
+    """Etcd as its nodes see it together.
+
+    `ids` tells which member each node that answered says it is; `healthy` are the nodes of voting members in
+    order, each member once; `leader` is the node of the leader, None unless all agree on it and it was asked.
+    """
 
     members: tuple[Member, ...]
+    ids: Mapping[str, int]
     healthy: tuple[str, ...]
     leader: str | None
     alarms: tuple[str, ...]
@@ -59,35 +65,77 @@ class EtcdView:
     @property
     def can_lose(self) -> bool:
         """Whether one healthy member may leave: it has a quorum now and what is left has one too."""
-        left = len(self.healthy) - 1
-        return len(self.healthy) >= self.quorum and left >= (self.voters - 1) // 2 + 1
+        return self._quorate and len(self.healthy) - 1 >= (self.voters - 1) // 2 + 1
+
+    def can_spare(self, address: str, member: Member) -> bool:
+        """Whether this member of the node at `address` may leave; a broken or learning one costs nothing."""
+        left = sum(healthy != address for healthy in self.healthy)
+        voters = self.voters if member.learner else self.voters - 1
+        return self._quorate and left >= voters // 2 + 1
+
+    @property
+    def _quorate(self) -> bool:
+        return len(self.healthy) >= self.quorum
 
     def member_at(self, address: str) -> Member | None:
-        """The member with this address."""
+        """The member that the node at this address says it is; of a silent one, the member with this address."""
+        if address in self.ids:
+            return next((member for member in self.members if member.id == self.ids[address]), None)
         return next((member for member in self.members if member.address == address), None)
 
 
-async def view(ports: Ports, endpoints: Sequence[str], bundle: Opaque) -> EtcdView | None:
+async def view(ports: Ports, nodes: Sequence[str], bundle: Opaque, *, expected: int = 0) -> EtcdView | None:
     """Etcd of these control plane nodes; None when every one says that it waits for its bootstrap.
 
-    Raises RemoteError when neither can be told.
+    With fewer nodes than `expected` None is never said: the missing one may be the bootstrapped one. Raises
+    RemoteError when neither can be told.
     """
+    endpoints = tuple(dict.fromkeys(nodes))
     services = await asyncio.gather(*(_service(ports, address, bundle) for address in endpoints))
     running = [address for address, found in zip(endpoints, services, strict=True) if found == _RUNS]
     if not running:
-        if endpoints and all(found == _WAITS for found in services):
+        if endpoints and len(endpoints) >= expected and all(found == _WAITS for found in services):
             return None
         raise _undecided(endpoints, services)
     statuses = await asyncio.gather(*(_status(ports, address, bundle) for address in running))
-    healthy = {address: found for address, found in zip(running, statuses, strict=True) if found is not None}
-    if not healthy:
-        raise RemoteError("etcd runs and does not answer on any node", source=", ".join(running), code="EtcdSilent")
-    asked = next(iter(healthy))
-    listed, alarmed = await asyncio.gather(ask(ports, asked, bundle, MEMBERS), ask(ports, asked, bundle, ALARMS))
+    answered = {address: found for address, found in zip(running, statuses, strict=True) if found is not None}
+    sound = {address: found for address, found in answered.items() if _sound(found)}
+    if not sound:
+        raise RemoteError("etcd runs and is sound on no node", source=", ".join(running), code="EtcdSilent")
+    asked = next(iter(sound))
+    listed, alarmed = await asyncio.gather(
+        ask(ports, asked, bundle, MEMBERS), ask(ports, asked, bundle, ALARMS)
+    )
     members = tuple(_member(item) for item in listed[0].messages[0].members)
-    leaders = {found.leader for found in healthy.values()}
-    leader = next((member.address for member in members if member.id in leaders), None)
-    return EtcdView(members, tuple(healthy), leader, tuple(_alarms(alarmed[0])))
+    return EtcdView(
+        members,
+        {address: found.member_id for address, found in answered.items()},
+        _healthy(sound, members),
+        _leader(sound),
+        tuple(_alarms(alarmed[0])),
+    )
+
+
+def _sound(status: Any) -> bool:
+    return bool(status.leader) and not status.errors and not status.is_learner
+
+
+def _healthy(sound: Mapping[str, Any], members: Sequence[Member]) -> tuple[str, ...]:
+    """One node a voting member: two addresses of one machine must not count as two votes."""
+    voting = {member.id for member in members if not member.learner}
+    by_member = {
+        found.member_id: address
+        for address, found in reversed(tuple(sound.items()))
+        if found.member_id in voting
+    }
+    return tuple(address for address in sound if address in by_member.values())
+
+
+def _leader(sound: Mapping[str, Any]) -> str | None:
+    leaders = {found.leader for found in sound.values()}
+    if len(leaders) != 1:
+        return None
+    return next((address for address, found in sound.items() if found.member_id in leaders), None)
 
 
 async def _service(ports: Ports, address: str, bundle: Opaque) -> str | RemoteError:
@@ -104,13 +152,12 @@ async def _service(ports: Ports, address: str, bundle: Opaque) -> str | RemoteEr
 
 
 async def _status(ports: Ports, address: str, bundle: Opaque) -> Any:
-    """The member's status when it is in order, else None."""
+    """What the member of a node says of itself; None when it does not answer."""
     try:
         replies = await ask(ports, address, bundle, STATUS)
     except RemoteError:
         return None
-    status = replies[0].messages[0].member_status
-    return status if status.leader and not status.errors and not status.is_learner else None
+    return replies[0].messages[0].member_status
 
 
 def _undecided(endpoints: Sequence[str], services: Sequence[str | RemoteError]) -> RemoteError:

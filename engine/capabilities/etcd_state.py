@@ -29,7 +29,9 @@ _NOTHING: dict[str, Any] = {
 
 async def state(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     """Phase, members, health and whether one member may be lost."""
-    found = await etcd_members.view(ports, given["endpoints"], given["identity"])
+    found = await etcd_members.view(
+        ports, given["endpoints"], given["identity"], expected=given.get("expected", 0)
+    )
     if found is None:
         return dict(_NOTHING)
     members = [
@@ -56,7 +58,8 @@ CAPABILITY = Capability(
     effect="read",
     deadline_s=15.0,
     input=form(
-        {"endpoints": TEXTS, "identity": OPAQUE, "expected": {"type": "integer"}}, optional=frozenset({"expected"})
+        {"endpoints": TEXTS, "identity": OPAQUE, "expected": {"type": "integer"}},
+        optional=frozenset({"expected"}),
     ),
     output=form(
         {
@@ -76,5 +79,5 @@ CAPABILITY = Capability(
         }
     ),
     start=state,
-    talos_methods=(etcd_members.SERVICES, etcd_members.STATUS, etcd_members.MEMBERS, etcd_members.ALARMS),
+    talos_methods=etcd_members.CALLS,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.capabilities.contract import Capability, Ports
 _METHOD = "machine.MachineService/Kubeconfig"
 _FILE = "kubeconfig"
 _LARGEST = 1 << 20
+_TAR_OVERHEAD = 64 << 10
 
 
 async def kubeconfig(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,14 +37,17 @@ async def kubeconfig(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
 def unpacked(archive: bytes, source: str) -> str:
     """The one file of the archive; raises Garbled when it is anything else."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as content:
+        plain = zlib.decompressobj(wbits=31).decompress(archive, _LARGEST + _TAR_OVERHEAD)
+        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as content:
             entry = content.next()
             stream = content.extractfile(entry) if entry is not None and entry.isfile() else None
             if entry is None or stream is None or entry.name.lstrip("./") != _FILE or entry.size > _LARGEST:
                 raise Garbled("the archive holds no kubeconfig", source=source, operation=_METHOD, sent="yes")
             return stream.read(_LARGEST).decode()
-    except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
-        raise Garbled(f"the archive cannot be read: {error}", source=source, operation=_METHOD, sent="yes") from error
+    except (zlib.error, tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
+        raise Garbled(
+            f"the archive cannot be read: {error}", source=source, operation=_METHOD, sent="yes"
+        ) from error
 
 
 CAPABILITY = Capability(

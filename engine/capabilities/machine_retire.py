@@ -31,7 +31,9 @@ async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     address, bundle, peers = given["endpoint"], given["identity"], given["peers"]
     in_etcd = given["role"] == "controlplane" and bool(peers)
     if given.get("abandon"):
-        return await _abandon(ports, address, bundle, peers) if in_etcd else {"done": True, "action": "nothing"}
+        return (
+            await _abandon(ports, address, bundle, peers) if in_etcd else {"done": True, "action": "nothing"}
+        )
     if in_etcd:
         await _leave(ports, address, bundle, peers)
     await ask(ports, address, bundle, _RESET, {"graceful": False, "reboot": True}, exclusive=True)
@@ -41,9 +43,10 @@ async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
 async def _leave(ports: Ports, address: str, bundle: Opaque, peers: list[str]) -> None:
     """Leave etcd, if the machine is in it."""
     found = await etcd_members.view(ports, [address, *peers], bundle)
-    if found is None or found.member_at(address) is None:
+    member = found.member_at(address) if found is not None else None
+    if found is None or member is None:
         return
-    if not found.can_lose:
+    if not found.can_spare(address, member):
         raise _at_risk(found)
     if found.leader == address:
         await ask(ports, address, bundle, _FORFEIT, deadline_s=_LEAVE_S)
@@ -78,5 +81,5 @@ CAPABILITY = Capability(
     ),
     output=form({"done": {"type": "boolean"}, "action": TEXT}),
     start=retire,
-    talos_methods=(_FORFEIT, _LEAVE, _REMOVE, _RESET, etcd_members.SERVICES, etcd_members.MEMBERS),
+    talos_methods=(_FORFEIT, _LEAVE, _REMOVE, _RESET, *etcd_members.CALLS),
 )

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from engine.base.errors import Unreachable
 
 DEFAULT_PORT = 50000
-_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([-A-Za-z0-9]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*")
+_NAME = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([-A-Za-z0-9]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ def parse_address(text: str, *, loopback_only: bool) -> Address:
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         if not _NAME.fullmatch(host):
-            raise Unreachable("is no IP address or host name", source=text, sent="no", code="InvalidAddress") from None
+            raise Unreachable(
+                "is no IP address or host name", source=text, sent="no", code="InvalidAddress"
+            ) from None
     if not 0 < port < 65536:
         raise Unreachable(f"{port} is no port", source=text, sent="no", code="InvalidAddress")
     if loopback_only and not is_loopback:

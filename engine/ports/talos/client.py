@@ -21,7 +21,7 @@ from engine import protocol
 from engine.base.errors import OutcomeUnknown, RemoteError, Sent, Unreachable
 from engine.ports.talos.address import Address, parse_address
 from engine.ports.talos.connections import Connection, Connections
-from engine.ports.talos.failures import of_call
+from engine.ports.talos.failures import of_call, of_node
 from engine.ports.talos.identity import Identity
 
 T = TypeVar("T")
@@ -85,7 +85,9 @@ class TalosClient:
             if future.done():
                 raise
             future.cancel()
-            raise OutcomeUnknown(f"not ended within {timeout_s:g} s", sent="unknown", code="DeadlineExceeded") from error
+            raise OutcomeUnknown(
+                f"not ended within {timeout_s:g} s", sent="unknown", code="DeadlineExceeded"
+            ) from error
 
     async def call(
         self,
@@ -104,17 +106,16 @@ class TalosClient:
         of its own, so that `sent` is exact. Raises RemoteError.
         """
         started = time.monotonic()
-        code = "OK"
-        sent: Sent = "yes"
+        code = "CANCELLED"
+        sent: Sent = "unknown"
         try:
             where = parse_address(address, loopback_only=self._loopback_only)
-            try:
-                async with asyncio.timeout(deadline_s):
-                    return await self._call(where, identity, method, request, deadline_s, limit, exclusive=exclusive)
-            except TimeoutError as error:
-                message = f"no answer within {deadline_s:g} s"
-                raise OutcomeUnknown(message, source=address, operation=method, code="DEADLINE_EXCEEDED") from error
+            until = asyncio.get_running_loop().time() + deadline_s
+            replies = await self._call(where, identity, method, request, until, limit, exclusive=exclusive)
+            code, sent = "OK", "yes"
+            return replies
         except RemoteError as error:
+            error.operation = error.operation or method
             code, sent = error.code, error.sent
             raise
         finally:
@@ -125,12 +126,9 @@ class TalosClient:
     async def dial(self, address: str, identity: Identity | None, *, deadline_s: float) -> None:
         """Have a connection to the node without asking anything; raises Unreachable with the cause."""
         where = parse_address(address, loopback_only=self._loopback_only)
-        try:
-            async with asyncio.timeout(deadline_s), self._pool().borrow(where, identity, exclusive=False):
-                return
-        except TimeoutError as error:
-            message = f"not reached within {deadline_s:g} s"
-            raise Unreachable(message, source=address, sent="no", code="ConnectTimeout") from error
+        until = asyncio.get_running_loop().time() + deadline_s
+        async with self._pool().borrow(where, identity, until=until, exclusive=False):
+            return
 
     async def _call(
         self,
@@ -138,17 +136,18 @@ class TalosClient:
         identity: Identity | None,
         method: str,
         request: protocol.Message,
-        deadline_s: float,
+        until: float,
         limit: int,
         *,
         exclusive: bool,
     ) -> list[protocol.Message]:
-        async with self._pool().borrow(where, identity, exclusive=exclusive) as connection:
+        async with self._pool().borrow(where, identity, until=until, exclusive=exclusive) as connection:
             before = connection.requests
+            left_s = max(0.001, until - asyncio.get_running_loop().time())
             try:
-                replies = await _exchange(connection, method, request, deadline_s, limit)
+                replies = await _exchange(connection, method, request, left_s, limit)
             except grpc.aio.AioRpcError as error:
-                sent = connection.requests > before
+                sent = connection.sent_since(before)
                 raise of_call(error, str(where), method, headers_sent=sent) from None
         for reply in replies:
             _check_metadata(reply, str(where), method)
@@ -172,7 +171,9 @@ async def _exchange(
     if not known.server_streaming:
         unary = connection.channel.unary_unary(f"/{method}", serialize, reply.FromString)
         return [await unary(request, timeout=deadline_s)]
-    stream = connection.channel.unary_stream(f"/{method}", serialize, reply.FromString)(request, timeout=deadline_s)
+    stream = connection.channel.unary_stream(f"/{method}", serialize, reply.FromString)(
+        request, timeout=deadline_s
+    )
     replies: list[protocol.Message] = []
     async for message in stream:
         replies.append(message)
@@ -188,7 +189,7 @@ def _check_metadata(reply: Any, source: str, method: str) -> None:
     parts = reply.messages if "messages" in fields else [reply]
     for part in parts:
         if "metadata" in part.DESCRIPTOR.fields_by_name and part.metadata.error:
-            raise RemoteError(part.metadata.error, source=source, operation=method, sent="yes", code="UNKNOWN")
+            raise of_node(part.metadata.status.code, part.metadata.error, source, method)
 
 
 __all__ = ["CallRecord", "Identity", "TalosClient"]

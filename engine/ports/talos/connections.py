@@ -50,6 +50,16 @@ class Connection:
         """How many requests the node was sent, or may have been."""
         return self.relay.requests if self.relay is not None else 0
 
+    def sent_since(self, before: int) -> bool:
+        """Whether a failed call may have been sent, by the count of `requests` before it.
+
+        When nothing was, the connection is cut first: what gRPC may still hand over must not go out after
+        the caller was told that nothing did.
+        """
+        if self.requests == before and self.relay is not None:
+            self.relay.close()
+        return self.requests > before
+
     async def close(self) -> None:
         """End the connection and its channel."""
         self.closed = True
@@ -64,27 +74,35 @@ class Connections:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[ConnectionKey, Connection] = OrderedDict()
-        self._dialling: dict[ConnectionKey, asyncio.Lock] = {}
+        self._dialling: dict[ConnectionKey, asyncio.Task[Connection]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="talos-operator-"))
         self._numbers = itertools.count()
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def borrow(
-        self, address: Address, identity: Identity | None, *, exclusive: bool
+        self, address: Address, identity: Identity | None, *, until: float, exclusive: bool
     ) -> AsyncIterator[Connection]:
-        """A connection for one call; `exclusive`: one that nobody else ever uses.
+        """A connection for one call, there before `until` (time of the loop).
 
-        Raises Unreachable when the node cannot be reached; nothing was sent then.
+        `exclusive`: one that nobody else ever uses. Raises Unreachable when the node cannot be reached;
+        nothing was sent then.
         """
+        key = address, identity.digest if identity is not None else ""
+        try:
+            async with asyncio.timeout_at(until):
+                opening = self._open(address, identity, None) if exclusive else self._shared(key, identity)
+                connection = await opening
+        except TimeoutError as error:
+            raise Unreachable(
+                "not reached in time", source=str(address), sent="no", code="ConnectTimeout"
+            ) from error
         if exclusive:
-            own = await self._open(address, identity, key=None)
             try:
-                yield own
+                yield connection
             finally:
-                await own.close()
+                await connection.close()
             return
-        connection = await self._shared(address, identity)
         connection.users += 1
         try:
             yield connection
@@ -94,6 +112,8 @@ class Connections:
 
     async def close(self) -> None:
         """End every connection and take the folder away."""
+        for dialling in list(self._dialling.values()):
+            dialling.cancel()
         for connection in list(self._kept.values()):
             await connection.close()
         self._kept.clear()
@@ -101,20 +121,31 @@ class Connections:
             await asyncio.wait(self._ending)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _shared(self, address: Address, identity: Identity | None) -> Connection:
-        key = address, identity.digest if identity is not None else ""
-        lock = self._dialling.setdefault(key, asyncio.Lock())
-        async with lock:
-            connection = self._kept.get(key)
-            if connection is None or connection.closed:
-                connection = await self._open(address, identity, key)
-                self._kept[key] = connection
+    async def _shared(self, key: ConnectionKey, identity: Identity | None) -> Connection:
+        """The kept connection, or the one that is being dialled: all who wait for a dial share its outcome."""
+        connection = self._kept.get(key)
+        if connection is not None:
             self._kept.move_to_end(key)
-        if not lock.locked():
-            self._dialling.pop(key, None)
-        return connection
+            return connection
+        dialling = self._dialling.get(key)
+        if dialling is None:
+            dialling = asyncio.get_running_loop().create_task(self._dial_to_keep(key, identity))
+            self._dialling[key] = dialling
+            dialling.add_done_callback(_retrieved)
+        # One caller's deadline must not take the connection from the others.
+        return await asyncio.shield(dialling)
 
-    async def _open(self, address: Address, identity: Identity | None, key: ConnectionKey | None) -> Connection:
+    async def _dial_to_keep(self, key: ConnectionKey, identity: Identity | None) -> Connection:
+        try:
+            connection = await self._open(key[0], identity, key)
+            self._kept[key] = connection
+            return connection
+        finally:
+            del self._dialling[key]
+
+    async def _open(
+        self, address: Address, identity: Identity | None, key: ConnectionKey | None
+    ) -> Connection:
         try:
             context = context_for(identity)
         except (ssl.SSLError, ValueError) as error:
@@ -138,6 +169,11 @@ class Connections:
                 raise
             finally:
                 path.unlink(missing_ok=True)
+        if connection.closed:
+            await channel.close(None)
+            raise Unreachable(
+                "cut the connection at once", source=str(address), sent="no", code="ConnectionReset"
+            )
         return connection
 
     async def _accept(self, listener: socket.socket, address: Address) -> socket.socket:
@@ -152,7 +188,9 @@ class Connections:
         pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if pid != os.getpid():
             peer.close()
-            raise Unreachable("another process took the socket", source=str(address), sent="no", code="Unreachable")
+            raise Unreachable(
+                "another process took the socket", source=str(address), sent="no", code="Unreachable"
+            )
         return peer
 
     def _ended(self, key: ConnectionKey | None, connection: Connection) -> None:
@@ -170,6 +208,12 @@ class Connections:
         task = asyncio.get_running_loop().create_task(connection.close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _retrieved(task: asyncio.Task[Connection]) -> None:
+    """Take note of a dial's failure that every caller has stopped waiting for."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _options(address: Address) -> list[tuple[str, object]]:

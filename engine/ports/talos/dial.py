@@ -9,9 +9,11 @@ sent, with its cause. Each stage has its deadline; nothing blocks the loop. Neig
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Any
 
 from engine.base.errors import Unreachable
 from engine.ports.talos.address import Address
@@ -52,10 +54,8 @@ async def _connect(address: Address) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_S):
-            family, kind, protocol, _, target = (
-                await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-            )[0]
-            sock = socket.socket(family, kind, protocol)
+            family, target = await _resolve(loop, address)
+            sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setblocking(False)
             try:
                 _keep_alive(sock)
@@ -69,6 +69,16 @@ async def _connect(address: Address) -> socket.socket:
         raise Unreachable(message, source=str(address), sent="no", code="ConnectTimeout") from error
     except OSError as error:
         raise of_dial(error, str(address)) from error
+
+
+async def _resolve(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[int, Any]:
+    """An IP address as it stands: looking it up would queue behind names that a dead DNS server holds."""
+    try:
+        version = ipaddress.ip_address(address.host).version
+    except ValueError:
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return found[0][0], found[0][4]
+    return (socket.AF_INET if version == 4 else socket.AF_INET6), (address.host, address.port)
 
 
 def _keep_alive(sock: socket.socket) -> None:
@@ -95,11 +105,15 @@ async def _hello(sock: socket.socket, address: Address, context: ssl.SSLContext)
             stage = "HelloTimeout", "the machine shakes hands and does not speak"
             first = await _first_frame(sock, tls, incoming, outgoing)
     except TimeoutError as error:
-        raise Unreachable(f"{stage[1]} within {HELLO_S:g} s", source=str(address), sent="no", code=stage[0]) from error
+        raise Unreachable(
+            f"{stage[1]} within {HELLO_S:g} s", source=str(address), sent="no", code=stage[0]
+        ) from error
     except OSError as error:
         raise of_dial(error, str(address)) from error
     if tls.selected_alpn_protocol() not in ("h2", None) or first[3] != _SETTINGS:
-        raise Unreachable("answers, but not as a Talos machine", source=str(address), sent="no", code="NotTalos")
+        raise Unreachable(
+            "answers, but not as a Talos machine", source=str(address), sent="no", code="NotTalos"
+        )
     return Dialled(sock, tls, incoming, outgoing, first)
 
 

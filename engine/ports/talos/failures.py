@@ -38,7 +38,10 @@ _ERRNO: Mapping[int, tuple[str, str]] = {
 _ALERTS: Mapping[str, tuple[str, str]] = {
     "UNKNOWN_CA": ("ClientCertificateRefused", "the machine does not know the authority of our certificate"),
     "BAD_CERTIFICATE": ("ClientCertificateRefused", "the machine refuses our certificate"),
-    "CERTIFICATE_REQUIRED": ("ClientCertificateRequired", "the machine wants a client certificate: it is configured"),
+    "CERTIFICATE_REQUIRED": (
+        "ClientCertificateRequired",
+        "the machine wants a client certificate: it is configured",
+    ),
     "CERTIFICATE_EXPIRED": ("ClientCertificateExpired", "the machine says that our certificate has expired"),
     "CERTIFICATE_UNKNOWN": ("ClientCertificateRefused", "the machine refuses our certificate"),
     "ACCESS_DENIED": ("ClientCertificateRefused", "the machine refuses our certificate"),
@@ -58,16 +61,29 @@ def of_dial(error: Exception, source: str) -> Unreachable:
 def _cause(error: Exception) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _EXPIRED:
-            return "CertificateExpired", f"the machine's certificate is not valid now ({error.verify_message})"
+            return (
+                "CertificateExpired",
+                f"the machine's certificate is not valid now ({error.verify_message})",
+            )
         if error.verify_code in _WRONG_NAME:
-            return "CertificateNameMismatch", f"the machine's certificate is for another address ({error.verify_message})"
-        return "CertificateUnknown", "the machine's certificate is not of this cluster (maintenance mode, or another cluster's)"
+            return (
+                "CertificateNameMismatch",
+                f"the machine's certificate is for another address ({error.verify_message})",
+            )
+        return (
+            "CertificateUnknown",
+            "the machine's certificate is not of this cluster (maintenance mode, or another cluster's)",
+        )
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return _ERRNO[errno.ECONNRESET]
     if isinstance(error, ssl.SSLError):
         text = str(error)
         for word, cause in _ALERTS.items():
             if word in text:
                 return cause
         return "HandshakeFailed", f"the TLS handshake failed ({error.reason or text})"
+    if isinstance(error, ConnectionResetError):
+        return _ERRNO[errno.ECONNRESET]
     if isinstance(error, OSError) and error.errno is not None and error.errno in _ERRNO:
         return _ERRNO[error.errno]
     return "Unreachable", str(error) or type(error).__name__
@@ -86,7 +102,9 @@ _BY_CODE: Mapping[grpc.StatusCode, type[RemoteError]] = {
     grpc.StatusCode.ABORTED: Conflict,
 }
 
-_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+_NO_ANSWER = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
 
 
 def of_call(error: grpc.aio.AioRpcError, source: str, operation: str, *, headers_sent: bool) -> RemoteError:
@@ -97,5 +115,15 @@ def of_call(error: grpc.aio.AioRpcError, source: str, operation: str, *, headers
         sent: Sent = "unknown" if headers_sent else "no"
         kind: type[RemoteError] = OutcomeUnknown if headers_sent else Unreachable
         return kind(text, source=source, operation=operation, sent=sent, code=code.name)
-    kind = _BY_CODE.get(code, RemoteError)
-    return kind(text, source=source, operation=operation, sent="yes", code=code.name)
+    return _by_code(code)(text, source=source, operation=operation, sent="yes", code=code.name)
+
+
+def of_node(number: int, message: str, source: str, operation: str) -> RemoteError:
+    """The error that one node reported inside an OK reply; `number` is its gRPC status, 0 when it gave none."""
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    code = codes.get(number or 2, grpc.StatusCode.UNKNOWN)
+    return _by_code(code)(message, source=source, operation=operation, sent="yes", code=code.name)
+
+
+def _by_code(code: grpc.StatusCode) -> type[RemoteError]:
+    return _BY_CODE.get(code, RemoteError)
