@@ -1,19 +1,26 @@
 """The objects of one kind as they were last seen, in as little memory as can be.
 
-Objects are plain dicts without managedFields, their texts interned; whoever gets one must not change
+Objects are plain dicts without managedFields, their texts shared; whoever gets one must not change
 it. Of kinds that are kept on demand only what somebody wanted, or what is owned by one of ours,
-stays. Neighbour: `watch` fills it.
+stays. A look-up by the value at a path makes an index of that path the first time. Neighbour:
+`watch` fills it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 Object = Mapping[str, Any]
 Name = tuple[str, str]
+Change = tuple[Object | None, Object | None]
+"""What was there and what is there now; the same object twice: nothing changed."""
+
+_SHARED_TEXT: Final = 48
+"""Longer texts are hardly ever equal to another one."""
 
 
 class Store:
@@ -23,41 +30,65 @@ class Store:
         self._keeps = keeps
         self._lock = threading.Lock()
         self._objects: dict[Name, Object] = {}
+        self._indexes: dict[str, dict[str, set[Name]]] = {}
+        self._asked: dict[Name, str] = {}
 
     def get(self, name: Name) -> Object | None:
         """One object, or None."""
         return self._objects.get(name)
 
     def select(self, namespace: str | None, match: Mapping[str, str]) -> list[Object]:
-        """Objects of a namespace (None: all) whose dotted paths equal these texts, by name."""
-        wanted = [(path.split("."), text) for path, text in match.items()]
-        with self._lock:
-            found = [
-                (name, item)
-                for name, item in self._objects.items()
-                if (namespace is None or name[0] == namespace)
-                and all(_at(item, path) == text for path, text in wanted)
-            ]
-        return [item for _, item in sorted(found, key=lambda pair: pair[0])]
+        """Objects of a namespace (None: all) that have these texts at these dotted paths, by name.
 
-    def put(self, raw: dict[str, Any]) -> tuple[Object | None, Object | None]:
-        """Take an object in; what was there and what is there now."""
+        A name between dots may itself hold dots, as labels do; a list on the way matches by any item.
+        """
+        wanted = dict(match)
+        if namespace is not None:
+            wanted["metadata.namespace"] = namespace
+        with self._lock:
+            found = [self._index(path).get(text, frozenset[Name]()) for path, text in wanted.items()]
+            names = set.intersection(*map(set, sorted(found, key=len))) if found else set(self._objects)
+            return [self._objects[name] for name in sorted(names)]
+
+    def put(self, raw: dict[str, Any], *, listed: bool = False) -> Change:
+        """Take an object in. An older version than the one here counts only if it was `listed`."""
         name = name_of(raw)
         with self._lock:
+            self._heard(name, version_of(raw))
             old = self._objects.get(name)
             if not self._keeps(name, raw):
-                self._objects.pop(name, None)
+                self._take_out(name)
                 return old, None
-            if old is not None and old["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"]:
+            if old is not None and not _replaces(version_of(raw), version_of(old), listed=listed):
                 return old, old
             new = compact(raw)
+            self._take_out(name)
             self._objects[name] = new
+            for path, index in self._indexes.items():
+                for text in texts_at(new, path):
+                    index.setdefault(text, set()).add(name)
         return old, new
 
-    def remove(self, name: Name) -> Object | None:
-        """Take an object out; what was there."""
+    def remove(self, name: Name, version: str = "") -> Object | None:
+        """Take out an object that was deleted at `version` ("": whenever); what was there."""
         with self._lock:
-            return self._objects.pop(name, None)
+            self._heard(name, version)
+            old = self._objects.get(name)
+            if old is None or (version and is_older(version, version_of(old))):
+                return None
+            return self._take_out(name)
+
+    def ask(self, name: Name) -> None:
+        """Somebody asks the server for this object: note from now on what the watch says of it."""
+        with self._lock:
+            self._asked[name] = ""
+
+    def answer(self, name: Name, raw: dict[str, Any] | None) -> None:
+        """What the server said to who asked, None when nothing; the watch may know better by now."""
+        with self._lock:
+            heard = self._asked.pop(name, "")
+        if raw is not None and (not heard or is_older(heard, version_of(raw))):
+            self.put(raw)
 
     def names(self) -> set[Name]:
         """The names of all objects."""
@@ -67,30 +98,82 @@ class Store:
     def __len__(self) -> int:
         return len(self._objects)
 
+    def _index(self, path: str) -> dict[str, set[Name]]:
+        index = self._indexes.get(path)
+        if index is None:
+            index = self._indexes[path] = {}
+            for name, item in self._objects.items():
+                for text in texts_at(item, path):
+                    index.setdefault(text, set()).add(name)
+        return index
+
+    def _heard(self, name: Name, version: str) -> None:
+        if name in self._asked:
+            self._asked[name] = version
+
+    def _take_out(self, name: Name) -> Object | None:
+        old = self._objects.pop(name, None)
+        if old is not None:
+            for path, index in self._indexes.items():
+                for text in texts_at(old, path):
+                    index[text].discard(name)
+                    if not index[text]:
+                        del index[text]
+        return old
+
 
 def name_of(item: Object) -> Name:
     """Namespace ("" when cluster-wide) and name."""
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
+def version_of(item: Object) -> str:
+    """The resource version."""
+    return str(item["metadata"]["resourceVersion"])
+
+
 def compact(raw: dict[str, Any]) -> Object:
-    """The object without managedFields, equal texts shared."""
+    """The object without managedFields, equal short texts shared."""
     metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
-    shared: Object = _interned({**raw, "metadata": metadata})
+    shared: Object = _shared({**raw, "metadata": metadata})
     return shared
 
 
-def _interned(value: Any) -> Any:
+def texts_at(item: Any, path: str) -> set[str]:
+    """The texts at a dotted path: none, one, or one for each item of a list on the way."""
+    return set(_texts(item, path.split(".")))
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a version comes before another; of versions that are no numbers nobody can say."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
+
+
+def _texts(item: Any, names: list[str]) -> Iterator[str]:
+    if isinstance(item, list):
+        for each in item:
+            yield from _texts(each, names)
+    elif not names:
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, (bool, int, float)):
+            yield json.dumps(item)
+    elif isinstance(item, Mapping):
+        for length in range(1, len(names) + 1):
+            name = ".".join(names[:length])
+            if name in item:
+                yield from _texts(item[name], names[length:])
+
+
+def _replaces(new: str, old: str, *, listed: bool) -> bool:
+    return new != old and (listed or not is_older(new, old))
+
+
+def _shared(value: Any) -> Any:
     if isinstance(value, str):
-        return sys.intern(value)
+        return sys.intern(value) if len(value) <= _SHARED_TEXT else value
     if isinstance(value, dict):
-        return {sys.intern(key): _interned(item) for key, item in value.items()}
+        return {sys.intern(key): _shared(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_interned(item) for item in value]
+        return [_shared(item) for item in value]
     return value
-
-
-def _at(item: Any, path: list[str]) -> Any:
-    for name in path:
-        item = item.get(name) if isinstance(item, Mapping) else None
-    return item

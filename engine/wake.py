@@ -29,8 +29,8 @@ class Readers:
         self._noted: dict[Key, tuple[frozenset[Key], frozenset[ListRead]]] = {}
 
     def note(self, reader: Key, names: Collection[Key], lists: Collection[ListRead]) -> None:
-        """What one pass of `reader` read."""
-        told = frozenset(names), frozenset(lists)
+        """What one pass of `reader` read: objects by name, and kinds as a list ("": all namespaces)."""
+        told = frozenset(names), frozenset((kind, place if kind.namespaced else "") for kind, place in lists)
         with self._lock:
             before = self._noted.get(reader)
             if before == told:
@@ -62,6 +62,7 @@ class Readers:
             with self._lock:
                 woken |= self._by_name.get(key, set())
                 woken |= self._by_list.get((kind, namespace), set())
+                woken |= self._by_list.get((kind, ""), set())
         return woken
 
     def _owners(self, references: Iterable[Mapping[str, Any]], namespace: str) -> Iterable[Key]:
