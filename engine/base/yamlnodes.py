@@ -197,7 +197,7 @@ class _Reader:
         try:
             for event in self._events:
                 if isinstance(event, yamltext.DocumentStartEvent):
-                    found.append(self._node(next(self._events), 0))
+                    found += [self._node(next(self._events), 0)]
         except yamltext.YAMLError as error:
             self._problems.append(self._syntax_problem(error))
         except RecursionError:
@@ -219,12 +219,22 @@ class _Reader:
 
     def _refuse_extras(self, event: Any) -> None:
         if isinstance(event, yamltext.AliasEvent):
-            self._problem(event, f"aliases such as *{event.anchor} are not allowed", "repeat the value, or name it in `let`")
+            self._problem(
+                event,
+                f"aliases such as *{event.anchor} are not allowed",
+                "repeat the value, or name it in `let`",
+            )
             return
         if event.anchor is not None:
-            self._problem(event, f"anchors such as &{event.anchor} are not allowed", "repeat the value, or name it in `let`")
+            self._problem(
+                event,
+                f"anchors such as &{event.anchor} are not allowed",
+                "repeat the value, or name it in `let`",
+            )
         if event.tag is not None:
-            self._problem(event, f"tags such as {event.tag} are not allowed", "quote a text that starts with `!`")
+            self._problem(
+                event, f"tags such as {event.tag} are not allowed", "quote a text that starts with `!`"
+            )
 
     def _scalar(self, event: Any) -> ScalarNode:
         line, column = _start(event)
@@ -233,7 +243,14 @@ class _Reader:
         if not style:
             value = self._resolve(event)
         return ScalarNode(
-            self._source, line, column, value, event.value, style, event.end_mark.line + 1, event.end_mark.column + 1
+            self._source,
+            line,
+            column,
+            value,
+            event.value,
+            style,
+            event.end_mark.line + 1,
+            event.end_mark.column + 1,
         )
 
     def _resolve(self, event: Any) -> None | bool | int | float | str:
@@ -264,7 +281,9 @@ class _Reader:
                 self._problem(event, "a key must be text", "quote it")
             elif key.text in keys:
                 first = keys[key.text]
-                self._problem(event, f"the key `{key.text}` stands twice in this map", f"first on line {first.line}")
+                self._problem(
+                    event, f"the key `{key.text}` stands twice in this map", f"first on line {first.line}"
+                )
             else:
                 keys[key.text], values[key.text] = key, value
         return MapNode(self._source, line, column, keys, values)

@@ -14,7 +14,17 @@ from engine.base.values import OMIT
 from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode
 from engine.expr import Expression, ExpressionSyntaxError, compile_scalar
 from engine.ruleset.errors import Report, suggest
-from engine.ruleset.forms import Case, CasesForm, Compiled, Entry, ListForm, LiteralForm, MapForm, Site, TemplateForm
+from engine.ruleset.forms import (
+    Case,
+    CasesForm,
+    Compiled,
+    Entry,
+    ListForm,
+    LiteralForm,
+    MapForm,
+    Site,
+    TemplateForm,
+)
 from engine.ruleset.references import facts_of
 
 _CASES: Final = ("cases", "else", "initially")
@@ -34,7 +44,8 @@ class Builder:
 
     def form(self, node: Node, field: str = "", *, picked: bool = False) -> Compiled:
         """The form of a node; the same node gives the same form. `field`: the key that holds it;
-        `picked`: bare names in it belong to the answer of a read."""
+        `picked`: bare names in it belong to the answer of a read.
+        """
         self._picked = picked
         known = self._known.get(id(node))
         if known is None:
@@ -61,7 +72,10 @@ class Builder:
             return template
         if "${" not in node.value and not node.style and _BARE.fullmatch(node.value):
             self._report.add(
-                node, "bare-expression", f"`{node.value}` is text here, not an expression", f"write ${{{node.value}}}"
+                node,
+                "bare-expression",
+                f"`{node.value}` is text here, not an expression",
+                f"write ${{{node.value}}}",
             )
         return LiteralForm(node, node.value.replace("$${", "${"))
 
@@ -74,7 +88,10 @@ class Builder:
             return LiteralForm(node, OMIT)
         if template is None:
             return None
-        sites = tuple(Site(expression, node, expression.offset, facts_of(expression, picked=self._picked)) for expression in template.expressions)
+        sites = tuple(
+            Site(expression, node, expression.offset, facts_of(expression, picked=self._picked))
+            for expression in template.expressions
+        )
         return TemplateForm(node, template, sites, template.is_single)
 
     def _report_syntax(self, node: ScalarNode, error: ExpressionSyntaxError) -> None:
@@ -82,7 +99,14 @@ class Builder:
         rest = line[node.end_column - 1 :]
         if not node.style and rest.lstrip().startswith("#") and "}" in rest:
             hint = "a ` #` begins a comment and cuts this value: put the whole `${...}` in quotes"
-            self._report.add_at(node.source, node.end_line, node.end_column + len(rest) - len(rest.lstrip()), "expression", error.message, hint)
+            self._report.add_at(
+                node.source,
+                node.end_line,
+                node.end_column + len(rest) - len(rest.lstrip()),
+                "expression",
+                error.message,
+                hint,
+            )
             return
         self._report.add(node, "expression", error.message, error.hint, offset=error.offset)
 
@@ -92,21 +116,35 @@ class Builder:
         template = self._template(key_node) if "${" in key else None
         key_form = template if isinstance(template, TemplateForm) else None
         form = self._inner(value, name)
-        null_drops = optional and isinstance(form, TemplateForm) and form.whole and self._is_unset_spec(form.sites[0].expression)
+        null_drops = (
+            optional
+            and isinstance(form, TemplateForm)
+            and form.whole
+            and self._is_unset_spec(form.sites[0].expression)
+        )
         return Entry(name, key_node, key_form, form, optional, null_drops)
 
     def _cases(self, node: MapNode, field: str) -> Compiled:
         for key, key_node in node.keys.items():
             if key not in _CASES:
-                self._report.add(key_node, "unknown-key", f"unknown key `{key}` beside `cases`", suggest(key, _CASES))
+                self._report.add(
+                    key_node, "unknown-key", f"unknown key `{key}` beside `cases`", suggest(key, _CASES)
+                )
         lines = node.values["cases"]
         cases: list[Case] = []
         for line in lines.items if isinstance(lines, ListNode) else ():
             if isinstance(line, MapNode) and set(line.keys) == {"when", "value"}:
                 cases.append(Case(self._inner(line.values["when"]), self._inner(line.values["value"], field)))
             else:
-                self._report.add(line, "wrong-case", "a case is a map of `when` and `value`", "`- {when: \"${...}\", value: ...}`")
+                self._report.add(
+                    line,
+                    "wrong-case",
+                    "a case is a map of `when` and `value`",
+                    '`- {when: "${...}", value: ...}`',
+                )
         if not isinstance(lines, ListNode) or not lines.items:
             self._report.add(lines, "wrong-case", "`cases` must be a list of `{when, value}`")
-        ends = {key: self._inner(node.values[key], field) for key in ("else", "initially") if key in node.values}
+        ends = {
+            key: self._inner(node.values[key], field) for key in ("else", "initially") if key in node.values
+        }
         return CasesForm(node, tuple(cases), ends.get("else"), ends.get("initially"), field)

@@ -1,6 +1,6 @@
 """All checks over a compiled rule, in the order in which their messages make sense.
 
-Neighbours: `names`, `typing`, `safety`, `safety_many` and `fields` do the work; `load` calls it.
+Neighbours: `names`, `conform`, `safety`, `safety_many` and `fields` do the work; `load` calls it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from engine.ruleset.catalog import Catalog
 from engine.ruleset.closure import Closure
 from engine.ruleset.compile_rule import Draft
+from engine.ruleset.conform import Typing
 from engine.ruleset.errors import Report
 from engine.ruleset.fields import paths_of, with_fields
 from engine.ruleset.model import Rule
@@ -18,7 +19,6 @@ from engine.ruleset.names import Names, check_cycles, check_order
 from engine.ruleset.root_types import RootTypes
 from engine.ruleset.safety import check_absorbing, check_evidence, check_hazard, check_made, check_once_key
 from engine.ruleset.safety_many import check_lanes, check_prune_source, check_unused
-from engine.ruleset.typing import Typing
 from engine.ruleset.units import Unit
 
 

@@ -79,7 +79,9 @@ class Compiler:
         made: bool = False, once: bool = False, inside: bool = True, partial: bool = False,
     ) -> Compiled:  # fmt: skip
         """As `use`, with an empty literal in place of what is missing (reported as a mistake of shape)."""
-        form = self.use(unit, node, role, schema, opaque=opaque, made=made, once=once, inside=inside, partial=partial)
+        form = self.use(
+            unit, node, role, schema, opaque=opaque, made=made, once=once, inside=inside, partial=partial
+        )
         return form if form is not None else LiteralForm(unit.node, None)
 
     def tests(self, unit: Unit, node: Node | None, role: Role, *, once: bool = False) -> tuple[Compiled, ...]:
@@ -105,12 +107,18 @@ class Compiler:
 
     def connection(self, unit: Unit, node: Node | None, *, once: bool = False) -> Connect:
         """How the node is reached: the keys of the step or read, then those of the file."""
+
         def pick(key: str) -> Node | None:
             own = get(node, key)
             return own if own is not None else get(self.connect_node, key)
 
         if pick("endpoint") is None:
-            self.report.add(unit.node, "no-connection", "nothing says which node this goes to", "add `connect: {endpoint, identity}`")
+            self.report.add(
+                unit.node,
+                "no-connection",
+                "nothing says which node this goes to",
+                "add `connect: {endpoint, identity}`",
+            )
         return Connect(
             endpoint=self.need(unit, pick("endpoint"), "connect", TEXT, once=once),
             identity=self.use(unit, pick("identity"), "identity", OPAQUE, opaque=True),
@@ -122,7 +130,9 @@ class Compiler:
         name = text(node)
         found = self.catalog.kinds.get(name)
         if found is None and node is not None:
-            self.report.add(node, "unknown-kind", f"no kind `{name}` is known", suggest(name, self.catalog.kinds))
+            self.report.add(
+                node, "unknown-kind", f"no kind `{name}` is known", suggest(name, self.catalog.kinds)
+            )
         if found is not None:
             self.kinds.add(found)
         return found

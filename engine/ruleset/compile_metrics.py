@@ -20,7 +20,9 @@ _LABEL: Schema = {"type": ["string", "number", "boolean"]}
 _STARTS: Schema = {"type": ["array", "string"]}
 
 
-def compile_metric(compiler: Compiler, named: Named, steps: Collection[str] | None) -> tuple[Unit, MetricRule | None]:
+def compile_metric(
+    compiler: Compiler, named: Named, steps: Collection[str] | None
+) -> tuple[Unit, MetricRule | None]:
     """One metric family. `steps`: the ids of the rule's steps; None in a file of engine metrics."""
     unit = Unit("metric", f"metrics.{named.name}", named.key)
     node = named.node
@@ -35,7 +37,12 @@ def compile_metric(compiler: Compiler, named: Named, steps: Collection[str] | No
     for name in start:
         if name not in labels and isinstance(start_node, MapNode):
             report = compiler.report
-            report.add(start_node.keys[name], "unknown-label", f"this metric has no label `{name}`", suggest(name, labels))
+            report.add(
+                start_node.keys[name],
+                "unknown-label",
+                f"this metric has no label `{name}`",
+                suggest(name, labels),
+            )
     kind = text(get(node, "type"))
     return unit, MetricRule(
         name=named.name,
@@ -62,7 +69,9 @@ def _event(compiler: Compiler, unit: Unit, on: Node | None, steps: Collection[st
     if steps is None and word == "act":
         compiler.report.add(on, "unknown-event", "the engine has no steps", suggest(word, ("pass", "call")))
     elif steps is not None and word != "act":
-        compiler.report.add(on, "unknown-event", f"`{word}` is counted in rules/engine.yaml only", "use `act.<id>`")
+        compiler.report.add(
+            on, "unknown-event", f"`{word}` is counted in rules/engine.yaml only", "use `act.<id>`"
+        )
     elif steps is not None and step not in steps:
         compiler.report.add(on, "unknown-step", f"no step is called `{step}`", suggest(step, steps))
 

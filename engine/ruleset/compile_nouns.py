@@ -9,7 +9,17 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from engine.base.yamlnodes import MapNode, Node
-from engine.ruleset.compile_common import BOOLEAN, LIST, MAYBE_TEXT, TEXT, TEXT_MAP, Compiler, get, property_schema, text
+from engine.ruleset.compile_common import (
+    BOOLEAN,
+    LIST,
+    MAYBE_TEXT,
+    TEXT,
+    TEXT_MAP,
+    Compiler,
+    get,
+    property_schema,
+    text,
+)
 from engine.ruleset.model import ChildrenStep, KubeStep, Prune, RolloutStep
 from engine.ruleset.units import CHILDREN_FIELDS, ROLLOUT_FIELDS, Unit, act_schema
 

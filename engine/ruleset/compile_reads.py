@@ -86,7 +86,9 @@ def _check_path(compiler: Compiler, node: Node, schema: Schema, path: str) -> No
         fields = current.get("properties", {})
         if step not in fields:
             if fields and not current.get("x-kubernetes-preserve-unknown-fields"):
-                compiler.report.add(node, "unknown-field", f"no field `{step}` on the way to `{path}`", suggest(step, fields))
+                compiler.report.add(
+                    node, "unknown-field", f"no field `{step}` on the way to `{path}`", suggest(step, fields)
+                )
             return
         current = fields[step]
 
@@ -102,10 +104,16 @@ def _talos(compiler: Compiler, unit: Unit, node: MapNode) -> TalosRead | None:
         compiler.report.add(node.values["talos"], "write-in-observe", message, "make it a step of `act`")
     schema = protocol.schema_of(method.output)
     unit.value_schema = {"type": "array", "items": schema} if method.server_streaming else schema
-    request = compiler.use(unit, get(node, "request"), "request", protocol.schema_of(method.input, request=True))
+    request = compiler.use(
+        unit, get(node, "request"), "request", protocol.schema_of(method.input, request=True)
+    )
     limit = get(node, "limit")
     return TalosRead(
-        method=method.path, request=request, connect=connect, fields=None, limit=int(text(limit)) if limit else 1000
+        method=method.path,
+        request=request,
+        connect=connect,
+        fields=None,
+        limit=int(text(limit)) if limit else 1000,
     )
 
 
@@ -121,7 +129,9 @@ def talos_method(compiler: Compiler, node: Node) -> protocol.Method | None:
         return None
     compiler.operations.add(path)
     if method.client_streaming:
-        compiler.report.add(node, "unsupported-method", f"{path} takes a stream; a rule can send one request only")
+        compiler.report.add(
+            node, "unsupported-method", f"{path} takes a stream; a rule can send one request only"
+        )
     if method.deprecated:
         compiler.report.add(node, "deprecated-method", f"{path} is deprecated", f"use {method.deprecated}")
     return method
@@ -137,7 +147,9 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
     if found is None:
         if name_node is not None:
             hint = suggest(text(name_node), compiler.catalog.cosi_types)
-            compiler.report.add(name_node, "unknown-resource", f"no Talos resource `{text(name_node)}` is known", hint)
+            compiler.report.add(
+                name_node, "unknown-resource", f"no Talos resource `{text(name_node)}` is known", hint
+            )
         return None
     verb = "Get" if single is not None else "List"
     compiler.operations.add(f"cosi.resource.State/{verb}")
@@ -146,7 +158,11 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
     one = cosi_schema(found)
     unit.value_schema = {**one, "nullable": True} if single is not None else {"type": "array", "items": one}
     return CosiRead(
-        verb="get" if single is not None else "list", type=text(name_node), id=wanted, connect=connect, fields=None
+        verb="get" if single is not None else "list",
+        type=text(name_node),
+        id=wanted,
+        connect=connect,
+        fields=None,
     )
 
 
@@ -154,7 +170,11 @@ def cosi_schema(found: protocol.CosiType) -> Schema:
     """The type of one resource: {metadata, spec}."""
     spec = protocol.schema_of(protocol.message_class(found.message).DESCRIPTOR)
     metadata = protocol.schema_of(protocol.message_class("cosi.resource.Metadata").DESCRIPTOR)
-    return {"type": "object", "properties": {"metadata": metadata, "spec": spec}, "required": ["metadata", "spec"]}
+    return {
+        "type": "object",
+        "properties": {"metadata": metadata, "spec": spec},
+        "required": ["metadata", "spec"],
+    }
 
 
 def read_call(compiler: Compiler, unit: Unit, node: MapNode) -> CallRead | None:
@@ -168,7 +188,12 @@ def read_call(compiler: Compiler, unit: Unit, node: MapNode) -> CallRead | None:
         compiler.report.add(node.values["call"], "write-in-observe", message, "make it a step of `act`")
     if capability.random:
         message = f"{capability.name} gives something new each time; it may stand in `make` only"
-        compiler.report.add(node.values["call"], "random-outside-make", message, "use it as `make:` of the step that stores it")
+        compiler.report.add(
+            node.values["call"],
+            "random-outside-make",
+            message,
+            "use it as `make:` of the step that stores it",
+        )
     given = get(node, "with")
     form = compiler.need(unit, given, "with", capability.input, opaque=True)
     if given is None:
@@ -181,4 +206,6 @@ def report_missing_input(compiler: Compiler, node: MapNode, schema: Schema) -> N
     """A call without `with` is right only when nothing is required."""
     required = schema.get("required", ())
     if required:
-        compiler.report.add(node.values["call"], "missing-key", f"`with` is missing: it needs {', '.join(required)}")
+        compiler.report.add(
+            node.values["call"], "missing-key", f"`with` is missing: it needs {', '.join(required)}"
+        )

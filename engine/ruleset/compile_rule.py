@@ -25,8 +25,8 @@ from engine.ruleset.compile_metrics import compile_metric
 from engine.ruleset.compile_reads import compile_read
 from engine.ruleset.compile_steps import compile_step
 from engine.ruleset.errors import suggest
-from engine.ruleset.guards import guard_condition, guard_unit
 from engine.ruleset.forms import Compiled
+from engine.ruleset.guards import guard_condition, guard_unit
 from engine.ruleset.model import Backoff, ConditionRule, Finalize, Rule, Step, Unless
 from engine.ruleset.parts import Named, Source
 from engine.ruleset.units import Schema, Unit
@@ -61,7 +61,10 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
     reads = [compile_read(compiler, named) for named in source.observe.values()]
     steps = [compile_step(compiler, named, "act") for named in source.act.values()]
     conditions = [_condition(compiler, named) for named in source.conditions.values()]
-    metrics = [compile_metric(compiler, named, source.act.keys() | source.final_steps.keys()) for named in source.metrics.values()]
+    metrics = [
+        compile_metric(compiler, named, source.act.keys() | source.final_steps.keys())
+        for named in source.metrics.values()
+    ]
     for unit, _ in (*reads, *steps):
         guard_unit(unit)
     for unit, _ in (*reads, *steps, *conditions, *metrics):
@@ -73,7 +76,9 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         kind=kind,
         file=str(source.document.path),
         digest=source.digest,
-        where=_single(compiler, units, "for.where", get(source.section("for"), "where"), BOOLEAN, self_only=True),
+        where=_single(
+            compiler, units, "for.where", get(source.section("for"), "where"), BOOLEAN, self_only=True
+        ),
         mode=_single(compiler, units, "mode", source.mode.node if source.mode else None, _MODES),
         every=_single(compiler, units, "on.every", get(on, "every"), {"type": ["string", "number"]}),
         backoff=_backoff(compiler, get(on, "backoff")),
@@ -88,7 +93,9 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         crd=crd,
     )
     sections = (source.let, source.observe, source.act, source.conditions, source.status, source.metrics)
-    named = [item for section in (*sections, source.final_observe, source.final_steps) for item in section.values()]
+    named = [
+        item for section in (*sections, source.final_observe, source.final_steps) for item in section.values()
+    ]
     incomplete = compiler.builder.failed or bool(source.document.broken) or any(item.broken for item in named)
     return Draft(rule, source, schema, units, incomplete)
 
@@ -101,7 +108,13 @@ def _let(compiler: Compiler, units: dict[str, Unit], named: Named) -> Compiled:
 
 
 def _single(
-    compiler: Compiler, units: dict[str, Unit], name: str, node: Node | None, schema: Schema, *, self_only: bool = False
+    compiler: Compiler,
+    units: dict[str, Unit],
+    name: str,
+    node: Node | None,
+    schema: Schema,
+    *,
+    self_only: bool = False,
 ) -> Compiled | None:
     if node is None:
         return None
@@ -121,7 +134,9 @@ def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | 
     if named.broken or not isinstance(node, MapNode):
         return unit, None
     lines = get(node, "unless")
-    unless = tuple(_unless(compiler, unit, line) for line in (lines.items if isinstance(lines, ListNode) else ()))
+    unless = tuple(
+        _unless(compiler, unit, line) for line in (lines.items if isinstance(lines, ListNode) else ())
+    )
     counts, event = get(node, "counts"), text(get(node, "event"))
     rule = ConditionRule(
         type=named.name,
@@ -147,7 +162,9 @@ def _unless(compiler: Compiler, unit: Unit, line: Node) -> Unless:
     )
 
 
-def _status(compiler: Compiler, units: dict[str, Unit], source: Source, schema: Schema) -> dict[str, Compiled]:
+def _status(
+    compiler: Compiler, units: dict[str, Unit], source: Source, schema: Schema
+) -> dict[str, Compiled]:
     fields = (property_schema(schema, "status") or {}).get("properties", {})
     forms: dict[str, Compiled] = {}
     for name, named in source.status.items():
@@ -166,7 +183,12 @@ def _finalize(compiler: Compiler, units: dict[str, Unit], source: Source) -> Fin
     node = source.section("finalize")
     if source.finalizer is None:
         if node is not None:
-            compiler.report.add(source.root.keys["finalize"], "missing-key", "`finalize.name` is missing", "name the finalizer")
+            compiler.report.add(
+                source.root.keys["finalize"],
+                "missing-key",
+                "`finalize.name` is missing",
+                "name the finalizer",
+            )
         return None
     name = _single(compiler, units, "finalize.name", source.finalizer.node, TEXT)
     reads = [compile_read(compiler, named) for named in source.final_observe.values()]

@@ -6,6 +6,8 @@ noted here, `compile_rule` puts the steps in order.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from engine import protocol
 from engine.base.kinds import Kind
 from engine.base.yamlnodes import MapNode, Node, ScalarNode
@@ -54,8 +56,12 @@ def compile_step(compiler: Compiler, named: Named, sort: UnitSort) -> tuple[Unit
         node=node,
         effect=effect,
         method=method,
-        has_gate=gate is not None or get(_noun(node), "gate") is not None or get(get(_noun(node), "prune"), "gate") is not None,
-        has_lane=lane is not None or get(_noun(node), "lane") is not None or get(get(_noun(node), "prune"), "lane") is not None,
+        has_gate=gate is not None
+        or get(_noun(node), "gate") is not None
+        or get(get(_noun(node), "prune"), "gate") is not None,
+        has_lane=lane is not None
+        or get(_noun(node), "lane") is not None
+        or get(get(_noun(node), "prune"), "lane") is not None,
         has_once=once is not None,
         hazard=text(get(node, "hazard")),
         gate=gate,
@@ -87,8 +93,9 @@ def _noun(node: MapNode) -> Node | None:
     return node.values.get("children") or node.values.get("rollout")
 
 
-def _hazard(node: Node | None) -> str | None:  # type: ignore[misc]
-    return text(node) or None
+def _hazard(node: Node | None) -> Literal["disruptive", "irreversible"] | None:
+    word = text(node)
+    return "disruptive" if word == "disruptive" else "irreversible" if word == "irreversible" else None
 
 
 def _event(node: Node | None) -> EventReasons:
@@ -155,7 +162,9 @@ def _call(compiler: Compiler, unit: Unit, node: MapNode) -> tuple[StepBody | Non
         return None, "write", ""
     if capability.effect in ("pure", "read"):
         message = f"{capability.name} changes nothing ({capability.effect}); a step must"
-        compiler.report.add(node.values["call"], "read-in-act", message, "move it to `observe`, or to `make` of a kube step")
+        compiler.report.add(
+            node.values["call"], "read-in-act", message, "move it to `observe`, or to `make` of a kube step"
+        )
         read_call(compiler, unit, node)
         return None, "write", ""
     given = compiler.need(unit, get(node, "with"), "with", capability.input, opaque=True, once=True)
@@ -178,7 +187,9 @@ def compile_write(compiler: Compiler, unit: Unit, node: Node) -> KubeStep | None
         "owner": compiler.use(unit, get(node, "owner"), "value", owner),
         "labels": compiler.use(unit, get(node, "labels"), "body", TEXT_MAP, once=True),
         "annotations": compiler.use(unit, get(node, "annotations"), "body", TEXT_MAP, once=True),
-        "annotations_at_creation": compiler.use(unit, get(node, "annotationsAtCreation"), "body", TEXT_MAP, once=True),
+        "annotations_at_creation": compiler.use(
+            unit, get(node, "annotationsAtCreation"), "body", TEXT_MAP, once=True
+        ),
     }
     if kind is None:
         return None
@@ -192,7 +203,18 @@ def _part(
     expected = property_schema(schema, key)
     if kind is not None and expected is None:
         known = [name for name in _BODY if property_schema(schema, name) is not None]
-        compiler.report.add(node.keys[key], "unknown-field", f"{kind.name} has no `{key}`", suggest(key, known))
+        compiler.report.add(
+            node.keys[key], "unknown-field", f"{kind.name} has no `{key}`", suggest(key, known)
+        )
     values = (expected or {}).get("additionalProperties")
     opaque = isinstance(values, dict) and bool(values.get("x-opaque"))
-    return compiler.need(unit, node.values[key], "body", expected, opaque=opaque, made=True, once=True, partial="patch" in node.keys)
+    return compiler.need(
+        unit,
+        node.values[key],
+        "body",
+        expected,
+        opaque=opaque,
+        made=True,
+        once=True,
+        partial="patch" in node.keys,
+    )

@@ -13,7 +13,9 @@ from typing import Any, Final
 from engine.base.kinds import Kind
 from engine.base.values import Value
 
-_FIELD: Final = re.compile(r"(?P<type>\w+)(\((?P<choices>[^()]+)\))?(?P<list>\[\])?(?P<required>!)?(=(?P<default>.*))?")
+_FIELD: Final = re.compile(
+    r"(?P<type>\w+)(\((?P<choices>[^()]+)\))?(?P<list>\[\])?(?P<required>!)?(=(?P<default>.*))?"
+)
 
 _CONDITION: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -73,7 +75,12 @@ def make_crd(kind: Kind, schema: Mapping[str, Value]) -> dict[str, Value]:
         ],
         "schema": {"openAPIV3Schema": root},
     }
-    names = {"kind": kind.name, "listKind": f"{kind.name}List", "plural": kind.plural, "singular": kind.name.lower()}
+    names = {
+        "kind": kind.name,
+        "listKind": f"{kind.name}List",
+        "plural": kind.plural,
+        "singular": kind.name.lower(),
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -83,14 +90,23 @@ def make_crd(kind: Kind, schema: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _object(fields: Mapping[str, Value]) -> dict[str, Any]:
-    required = [name for name, field in fields.items() if isinstance(field, str) and _match(field)["required"]]
-    result: dict[str, Any] = {"type": "object", "properties": {name: _field(field) for name, field in fields.items()}}
+    required = [
+        name for name, field in fields.items() if isinstance(field, str) and _match(field)["required"]
+    ]
+    result: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _field(field) for name, field in fields.items()},
+    }
     return {**result, "required": required} if required else result
 
 
 def _match(field: str) -> Mapping[str, str | None]:
     found = _FIELD.fullmatch(field)
-    return found.groupdict() if found else {"type": "string", "choices": None, "list": None, "required": None, "default": None}
+    return (
+        found.groupdict()
+        if found
+        else {"type": "string", "choices": None, "list": None, "required": None, "default": None}
+    )
 
 
 def _field(field: Value) -> dict[str, Any]:

@@ -33,10 +33,9 @@ class Document:
     @property
     def unusable(self) -> bool:
         """Whether nothing more can be said about this file until its shape is mended."""
-        return any(not bad or bad[0] in ("for", "apiVersion", "kind", "use") for bad in self.broken) and not (
-            isinstance(self.root.values.get("for"), MapNode)
-            and {"group", "version", "kind"} <= set(self.root.values["for"].keys)
-        )
+        kind = self.root.values.get("for")
+        named = isinstance(kind, MapNode) and {"group", "version", "kind"} <= kind.keys.keys()
+        return not named or self.is_broken("for")
 
 
 class Documents:

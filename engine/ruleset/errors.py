@@ -56,7 +56,9 @@ class Report:
             line, column = position_in(node, offset)
         self.add_at(node.source, line, column, code, message, hint)
 
-    def add_at(self, source: YamlSource, line: int, column: int, code: str, message: str, hint: str = "") -> None:
+    def add_at(
+        self, source: YamlSource, line: int, column: int, code: str, message: str, hint: str = ""
+    ) -> None:
         """A mistake at a place of a file."""
         text = source.lines[line - 1] if 0 < line <= len(source.lines) else ""
         self._errors.add(RuleError(source.name, line, column, code, message, hint, excerpt(text, column)))

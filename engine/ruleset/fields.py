@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from engine.ruleset.model import CosiRead, FieldTree, ObserveRule, TalosRead
 from engine.ruleset.forms import sites_of
+from engine.ruleset.model import CosiRead, FieldTree, ObserveRule, TalosRead
 from engine.ruleset.units import Unit
 
 Paths = Mapping[str, frozenset[tuple[str, ...]]]
@@ -23,7 +23,9 @@ _NOTHING: Final[FieldTree] = {}
 
 def paths_of(units: Mapping[str, Unit]) -> Paths:
     """What all expressions of a rule read below each of its answers."""
-    found: dict[str, set[tuple[str, ...]]] = {name: set() for name, unit in units.items() if unit.sort == "obs"}
+    found: dict[str, set[tuple[str, ...]]] = {
+        name: set() for name, unit in units.items() if unit.sort == "obs"
+    }
     for unit in units.values():
         for use in unit.uses:
             for site in sites_of(use.form):

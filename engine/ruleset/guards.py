@@ -2,7 +2,7 @@
 
 A step's body is made only when all of its `when` hold; a line of `unless` is reached only when the ones
 before it did not hold; a child is made only of an item whose key is not null. Neighbours: `compile_rule`
-calls it for each unit, `typing` takes the facts.
+calls it for each unit, `conform` takes the facts.
 """
 
 from __future__ import annotations

@@ -70,7 +70,9 @@ def _rule_set(
     catalog: Catalog,
     documents: Sequence[Document],
 ) -> RuleSet:
-    texts = [rule.digest for rule in rules] + [item.text for item in documents if item.kind == "EngineMetrics"]
+    texts = [rule.digest for rule in rules] + [
+        item.text for item in documents if item.kind == "EngineMetrics"
+    ]
     return RuleSet(
         rules={rule.kind: rule for rule in rules},
         engine_metrics=tuple(metrics),
@@ -93,7 +95,12 @@ def _kind_of(
     if "schema" in given:
         kind = Kind(given["group"], given["version"], name, plural_of(name))
         if known is not None and (known.group, known.version) != (kind.group, kind.version):
-            report.add(node.values["kind"], "known-kind", f"another {name} is known, of {known.api_version}", "choose another name")
+            report.add(
+                node.values["kind"],
+                "known-kind",
+                f"another {name} is known, of {known.api_version}",
+                "choose another name",
+            )
         return kind, make_crd(kind, given["schema"])
     if known is None:
         hint = suggest(name, set(catalog.kinds) - catalog.core) or "give its fields in `for.schema`"
@@ -101,7 +108,9 @@ def _kind_of(
         return None, None
     for key, wanted in (("group", known.group), ("version", known.version)):
         if given[key] != wanted:
-            report.add(node.values[key], "wrong-value", f"the {key} of {name} is `{wanted}`, not `{given[key]}`")
+            report.add(
+                node.values[key], "wrong-value", f"the {key} of {name} is `{wanted}`, not `{given[key]}`"
+            )
     return known, None
 
 

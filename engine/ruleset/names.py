@@ -2,7 +2,7 @@
 
 Reports unknown lets, observations, steps, conditions and flags with a suggestion, roots that do not
 exist in that place, reads of later steps, and cycles. Never looks below the second name: that is
-`typing`. Neighbours: `check` runs it before the types.
+`conform`. Neighbours: `check` runs it before the types.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ ROOTS: Final = _RULE_ROOTS | {"once", "made", "event", "engine"}
 class Names:
     """The names of one rule, and the sites whose names are wrong (they are not typed then)."""
 
-    def __init__(self, units: Mapping[str, Unit], catalog: Catalog, report: Report, *, engine: bool = False) -> None:
+    def __init__(
+        self, units: Mapping[str, Unit], catalog: Catalog, report: Report, *, engine: bool = False
+    ) -> None:
         self._units = units
         self._catalog = catalog
         self._report = report
         self._engine = engine
         self._known: dict[str, set[str]] = {root: set() for root in _PLURALS}
-        for name, unit in units.items():
+        for name in units:
             root, _, rest = name.partition(".")
             if root == "final":
                 root = "act"
@@ -75,12 +77,26 @@ class Names:
                 self._misplaced(unit, site, ref)
             elif root in self._known and len(ref.path) > 1 and ref.path[1] not in self._known[root]:
                 what = _PLURALS[root]
-                self._add(site, ref, "unknown-name", f"no {what} is called `{ref.path[1]}`", self._known[root])
+                self._add(
+                    site, ref, "unknown-name", f"no {what} is called `{ref.path[1]}`", self._known[root]
+                )
             elif root == "settings" and len(ref.path) > 1 and ref.path[1] not in self._catalog.flags:
-                self._add(site, ref, "unknown-flag", f"the operator has no flag `{ref.path[1]}`", self._catalog.flags)
+                self._add(
+                    site,
+                    ref,
+                    "unknown-flag",
+                    f"the operator has no flag `{ref.path[1]}`",
+                    self._catalog.flags,
+                )
         for name in site.facts.asked:
             if name not in self._known["obs"]:
-                self._add(site, Ref(("obs", name), 0), "unknown-name", f"no observation is called `{name}`", self._known["obs"])
+                self._add(
+                    site,
+                    Ref(("obs", name), 0),
+                    "unknown-name",
+                    f"no observation is called `{name}`",
+                    self._known["obs"],
+                )
 
     def _misplaced(self, unit: Unit, site: Site, ref: Ref) -> None:
         root = ref.path[0]
@@ -92,7 +108,9 @@ class Names:
         where = "`for.where` may read `self` only" if unit.self_only else f"`{root}` does not exist here"
         self._add(site, ref, "not-here", where, (), hints.get(root, ""))
 
-    def _add(self, site: Site, ref: Ref, code: str, message: str, known: Iterable[str], hint: str = "") -> None:
+    def _add(
+        self, site: Site, ref: Ref, code: str, message: str, known: Iterable[str], hint: str = ""
+    ) -> None:
         self.wrong.add(site)
         offset = site.offset + ref.offset
         self._report.add(site.node, code, message, hint or suggest(ref.path[-1], known), offset=offset)
@@ -110,11 +128,24 @@ def check_order(units: Mapping[str, Unit], closure: Closure, report: Report) -> 
                     name = ".".join(ref.path[:2])
                     if ref.path[0] == "act" and unit.sort == "obs":
                         message = f"a read cannot wait for a step{reached.through()}"
-                        report.add(reached.entry.node, "not-here", message, offset=reached.entry.offset + reached.entry_offset)
-                    elif ref.path[0] == "act" and name in units and name not in earlier and unit.sort != "obs":
+                        report.add(
+                            reached.entry.node,
+                            "not-here",
+                            message,
+                            offset=reached.entry.offset + reached.entry_offset,
+                        )
+                    elif (
+                        ref.path[0] == "act" and name in units and name not in earlier and unit.sort != "obs"
+                    ):
                         message = f"`{name}` is not decided yet here: a step reads earlier steps only{reached.through()}"
                         at = reached.entry_offset if reached.trail else ref.offset
-                        report.add(reached.entry.node, "later-step", message, "change the order", offset=reached.entry.offset + at)
+                        report.add(
+                            reached.entry.node,
+                            "later-step",
+                            message,
+                            "change the order",
+                            offset=reached.entry.offset + at,
+                        )
         if unit.sort != "obs":
             earlier.add(unit.name.replace("final.", "act."))
 
@@ -130,7 +161,12 @@ def check_cycles(units: Mapping[str, Unit], report: Report) -> None:
 
 
 def _walk(
-    name: str, path: list[str], edges: Mapping[str, list[str]], done: set[str], units: Mapping[str, Unit], report: Report
+    name: str,
+    path: list[str],
+    edges: Mapping[str, list[str]],
+    done: set[str],
+    units: Mapping[str, Unit],
+    report: Report,
 ) -> None:
     if name in path:
         circle = path[path.index(name) :]

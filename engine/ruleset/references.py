@@ -39,7 +39,8 @@ class Call:
 class Facts:
     """`refs`: roots read; `below`: paths read below the current value; `asked`: names in failed('x') and
     error('x'); `path`: the whole expression when it is only a path; `dropping_filters`: offsets of
-    filters that drop items by null."""
+    filters that drop items by null.
+    """
 
     refs: list[Ref] = field(default_factory=list)
     below: set[Path] = field(default_factory=set)
@@ -52,6 +53,8 @@ class Facts:
 
 _Alias: TypeAlias = frozenset[Ref]
 _NOTHING: Final[_Alias] = frozenset()
+_SAME: Final = frozenset({"identity", "current", "index", "slice"})
+_CHAINS: Final = frozenset({"subexpression", "pipe", "index_expression", "projection"})
 
 
 def facts_of(expression: Expression, *, picked: bool = False) -> Facts:
@@ -79,36 +82,39 @@ class _Walk:
 
     def trace(self, node: Node, current: _Alias) -> _Alias:
         """The paths that the value of `node` stands for; everything used on the way is consumed."""
-        kind, children = node.type, node.children
-        if kind == "field":
-            return self._field(node, current)
-        if kind in ("identity", "current", "index", "slice"):
+        if node.type in _SAME:
             return current
-        if kind == "literal":
-            return _NOTHING
-        if kind in ("subexpression", "pipe", "index_expression", "projection"):
-            for child in children:
+        if node.type in _CHAINS:
+            for child in node.children:
                 current = self.trace(child, current)
             return current
-        if kind == "flatten":
-            return self.trace(children[0], current)
-        if kind == "filter_projection":
+        if node.type == "field":
+            return self._field(node, current)
+        if node.type == "flatten":
+            return self.trace(node.children[0], current)
+        return self._compute(node, current)
+
+    def _compute(self, node: Node, current: _Alias) -> _Alias:
+        """A node that makes a new value of what is below it."""
+        if node.type == "filter_projection":
             return self._filter(node, current)
-        if kind == "value_projection":
-            self.consume(self.trace(children[0], current))
-            return self.trace(children[1], _NOTHING)
-        if kind == "function_expression":
+        if node.type == "function_expression":
             return self._call(node, current)
-        if kind == "comparator":
+        if node.type == "value_projection":
+            self.consume(self.trace(node.children[0], current))
+            return self.trace(node.children[1], _NOTHING)
+        if node.type == "comparator":
             self._null_test(node, current)
-        for child in children:
+        for child in node.children:
             self.consume(self.trace(child, current))
         return _NOTHING
 
     def _field(self, node: Node, current: _Alias) -> _Alias:
         if node.value.startswith("$"):
             return frozenset({Ref((node.value[1:],), node.offset)})
-        return frozenset(Ref((*ref.path, node.value), ref.offset if ref.path else node.offset) for ref in current)
+        return frozenset(
+            Ref((*ref.path, node.value), ref.offset if ref.path else node.offset) for ref in current
+        )
 
     def _filter(self, node: Node, current: _Alias) -> _Alias:
         source, result, condition = node.children
@@ -125,7 +131,9 @@ class _Walk:
         path = path_of(node, ())
         if path is not None and node.value == "lookup":
             name = str(node.children[1].value)
-            return frozenset(Ref((*ref.path, name), ref.offset) for ref in self.trace(node.children[0], current))
+            return frozenset(
+                Ref((*ref.path, name), ref.offset) for ref in self.trace(node.children[0], current)
+            )
         plain = [child for child in node.children if child.type != "expref"]
         given = [self.trace(child, current) for child in plain]
         items: _Alias = frozenset().union(*given)

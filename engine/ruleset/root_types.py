@@ -1,7 +1,7 @@
 """The types of the names that expressions read: `self`, `obs`, `let`, `act` and the others.
 
 Types of lets and observations are found when first asked for, in whatever order they need each other;
-circles were reported before and read as `any`. Neighbours: `typing` asks for types of forms, `names`
+circles were reported before and read as `any`. Neighbours: `conform` asks for types of forms, `names`
 says which roots exist where.
 """
 
@@ -56,10 +56,14 @@ class RootTypes:
             "obs": self._namespace("obs", self._observed),
             "let": self._namespace("let", self._let),
             "act": self._namespace("act", self._act, "final"),
-            "cond": self._namespace("cond", lambda name: BOOLEAN, extra=frozenset({"Ready"})),
-            "sent": self._namespace("act", lambda name: _SENT, "final"),
-            "settings": Type("object", fields={name: type_of_schema(flag) for name, flag in catalog.flags.items()}),
-            "engine": Type("object", fields={name: type_of_schema(item) for name, item in catalog.engine.items()}),
+            "cond": self._namespace("cond", lambda _: BOOLEAN, extra=frozenset({"Ready"})),
+            "sent": self._namespace("act", lambda _: _SENT, "final"),
+            "settings": Type(
+                "object", fields={name: type_of_schema(flag) for name, flag in catalog.flags.items()}
+            ),
+            "engine": Type(
+                "object", fields={name: type_of_schema(item) for name, item in catalog.engine.items()}
+            ),
             "now": _NUMBER,
             "once": Type("object", fields={"target": STRING}),
         }
@@ -76,7 +80,9 @@ class RootTypes:
         if "made" in roots:
             types["made"] = type_of_schema(unit.made_schema or {})
         if "event" in roots and unit.event is not None:
-            types["event"] = Type("object", fields={name: type_of_schema(item) for name, item in unit.event.items()})
+            types["event"] = Type(
+                "object", fields={name: type_of_schema(item) for name, item in unit.event.items()}
+            )
         if use.locals:
             types |= {name: self._item(form) for name, form in unit.locals.items() if name}
         return types
@@ -98,7 +104,9 @@ class RootTypes:
         if isinstance(form, AllForm):
             return BOOLEAN
         if isinstance(form, ListForm):
-            return Type("array", items=_either([self.of_form(item, names, current, facts) for item in form.items]))
+            return Type(
+                "array", items=_either([self.of_form(item, names, current, facts) for item in form.items])
+            )
         if isinstance(form, CasesForm):
             return self._of_cases(form, names, current, facts)
         return self._of_map(form, names, current, facts)
@@ -109,7 +117,8 @@ class RootTypes:
         ends = [end for end in (form.otherwise, form.initially) if end is not None]
         found = [self.of_form(end, names, current, facts) for end in ends]
         for case in form.cases:
-            found.append(self.of_form(case.value, names, current, facts | self.facts_when(case.when, True)))
+            known = facts | self.facts_when(case.when, True)
+            found += [self.of_form(case.value, names, current, known)]
         return _either(found)
 
     def _of_map(
@@ -217,6 +226,11 @@ def _let_tests(node: Node, outcome: bool) -> list[tuple[str, bool]]:
     if node.type == ("and_expression" if outcome else "or_expression"):
         return [test for child in node.children for test in _let_tests(child, outcome)]
     first = node.children[0] if node.type == "subexpression" else None
-    if first is not None and first.type == "field" and first.value in ("let", "$let") and node.children[1].type == "field":
+    if (
+        first is not None
+        and first.type == "field"
+        and first.value in ("let", "$let")
+        and node.children[1].type == "field"
+    ):
         return [(node.children[1].value, outcome)]
     return []

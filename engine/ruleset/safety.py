@@ -15,7 +15,23 @@ from engine.ruleset.forms import Compiled, TemplateForm, parts_of
 from engine.ruleset.units import Unit
 
 ABSORBING: Final = frozenset({"known", "failed", "error"})
-_GUARDED: Final = frozenset({"when", "gate", "with", "request", "body", "name", "make", "connect", "identity", "items", "test", "guard", "key"})
+_GUARDED: Final = frozenset(
+    {
+        "when",
+        "gate",
+        "with",
+        "request",
+        "body",
+        "name",
+        "make",
+        "connect",
+        "identity",
+        "items",
+        "test",
+        "guard",
+        "key",
+    }
+)
 _RANK: Final = {"read": 0, "pure": 0, "write": 1, "disruptive": 2, "irreversible": 3}
 _OUTSIDE: Final = frozenset({"obs"})
 
@@ -50,14 +66,24 @@ def check_hazard(unit: Unit, report: Report) -> None:
         return
     if _RANK[step.effect] >= 2 and _RANK.get(step.hazard, 0) < _RANK[step.effect]:
         what = step.method or "this capability"
-        report.add(unit.node, "hazard-missing", f"{what} is {step.effect}, the step does not say so", f"add `hazard: {step.effect}`")
+        report.add(
+            unit.node,
+            "hazard-missing",
+            f"{what} is {step.effect}, the step does not say so",
+            f"add `hazard: {step.effect}`",
+        )
     if step.hazard and step.has_gate and not step.has_lane:
         node = step.node.keys.get("gate", unit.node)
         message = "a gate alone lets two objects through at once"
         report.add(node, "gate-without-lane", message, "add a `lane` that everything on this quorum shares")
     if step.hazard == "irreversible" and not step.has_once:
         node = step.node.keys.get("hazard", unit.node)
-        report.add(node, "once-missing", "an irreversible step needs `once`, or a crash sends it twice", "add `once: {key: ...}`")
+        report.add(
+            node,
+            "once-missing",
+            "an irreversible step needs `once`, or a crash sends it twice",
+            "add `once: {key: ...}`",
+        )
 
 
 def check_evidence(unit: Unit, closure: Closure, report: Report) -> None:
@@ -91,7 +117,13 @@ def check_once_key(unit: Unit, closure: Closure, report: Report) -> None:
             for ref in reached.facts.refs:
                 if ref.path[0] in ("now", "obs", "sent", "act", "cond"):
                     message = f"the key of `once` depends on `{ref.path[0]}`{reached.through()}; it must never change"
-                    report.add(reached.entry.node, "once-key", message, "make it of self.metadata.uid", offset=reached.entry.offset)
+                    report.add(
+                        reached.entry.node,
+                        "once-key",
+                        message,
+                        "make it of self.metadata.uid",
+                        offset=reached.entry.offset,
+                    )
 
 
 def check_made(unit: Unit, report: Report) -> None:
@@ -100,19 +132,29 @@ def check_made(unit: Unit, report: Report) -> None:
         for form in _with_made(use.form):
             path = form[1]
             if unit.made_schema is None:
-                report.add(form[0], "made-outside-payload", "`made` is read, but this step has no `make`", "add `make: {call: ...}`")
+                report.add(
+                    form[0],
+                    "made-outside-payload",
+                    "`made` is read, but this step has no `make`",
+                    "add `make: {call: ...}`",
+                )
             elif not use.made:
-                report.add(form[0], "made-outside-payload", "`made` exists only in the payload of this step (spec, data, stringData)")
+                report.add(
+                    form[0],
+                    "made-outside-payload",
+                    "`made` exists only in the payload of this step (spec, data, stringData)",
+                )
             elif path is None:
-                report.add(form[0], "made-outside-payload", "`made` may only stand alone, as `${made.<field>}`")
+                report.add(
+                    form[0], "made-outside-payload", "`made` may only stand alone, as `${made.<field>}`"
+                )
 
 
 def _with_made(form: Compiled) -> list[tuple[Node, tuple[str, ...] | None]]:
     found: list[tuple[Node, tuple[str, ...] | None]] = []
     if isinstance(form, TemplateForm):
-        for site in form.sites:
-            if any(ref.path[0] == "made" for ref in site.facts.refs):
-                found.append((form.node, site.facts.path if form.whole else None))
+        sites = [site for site in form.sites if any(ref.path[0] == "made" for ref in site.facts.refs)]
+        found += [(form.node, site.facts.path if form.whole else None) for site in sites]
     for part in parts_of(form):
         found += _with_made(part)
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from engine.base.yamlnodes import MapNode, Node
+from engine.base.yamlnodes import Node
 from engine.ruleset.closure import Closure
 from engine.ruleset.compile_common import get
 from engine.ruleset.errors import Report
@@ -29,8 +29,13 @@ def check_lanes(units: Iterable[Unit], closure: Closure, report: Report) -> None
             shared = evidence & other_evidence & _reads_only(closure, unit, other)
             if not shared or lane is None or other_lane is None or _words(lane) == _words(other_lane):
                 continue
-            message = f"this and `{other.name}` both ask `obs.{sorted(shared)[0]}` before they disrupt, on different lanes"
-            report.add(lane, "lanes-differ", message, "give both the same `lane`: otherwise each passes its gate and two go down")
+            message = f"this and `{other.name}` both ask `obs.{min(shared)}` before they disrupt, on different lanes"
+            report.add(
+                lane,
+                "lanes-differ",
+                message,
+                "give both the same `lane`: otherwise each passes its gate and two go down",
+            )
 
 
 def _reads_only(closure: Closure, *units: Unit) -> frozenset[str]:
@@ -44,7 +49,9 @@ def _reads_only(closure: Closure, *units: Unit) -> frozenset[str]:
 
 def _disrupts(unit: Unit) -> bool:
     step = unit.step
-    return step is not None and (bool(step.hazard) or "rollout" in step.node.keys or "children" in step.node.keys)
+    return step is not None and (
+        bool(step.hazard) or "rollout" in step.node.keys or "children" in step.node.keys
+    )
 
 
 def _lane_node(unit: Unit) -> Node | None:

@@ -56,6 +56,7 @@ def _validator(kind: str) -> Draft202012Validator:
 def _report(error: ValidationError, root: Node, path: Path, report: Report) -> None:
     node = descend(root, path)
     schema: Any = error.schema
+    wanted: Any = error.validator_value
     if "propertyNames" in error.absolute_schema_path:
         key = node.keys.get(str(error.instance), node) if isinstance(node, MapNode) else node
         report.add(key, "bad-name", f"`{error.instance}` cannot be a name here", _allowed(schema))
@@ -64,7 +65,7 @@ def _report(error: ValidationError, root: Node, path: Path, report: Report) -> N
     elif error.validator == "not":
         _report_misplaced(root, path, report)
     elif error.validator == "required":
-        key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
+        key = next(key for key in wanted if error.message.startswith(repr(key)))
         report.add(node, "missing-key", f"`{key}` is missing here", _describe(schema, key))
     else:
         code, message, hint = _explain(error)
@@ -92,7 +93,8 @@ def _report_misplaced(root: Node, path: Path, report: Report) -> None:
 
 def _explain(error: ValidationError) -> tuple[str, str, str]:
     schema: Any = error.schema
-    value, wanted = error.instance, error.validator_value
+    value: Any = error.instance
+    wanted: Any = error.validator_value
     if error.validator == "oneOf":
         names = [name for choice in wanted for name in choice.get("required", ())]
         there = [name for name in names if name in value]
@@ -100,14 +102,30 @@ def _explain(error: ValidationError) -> tuple[str, str, str]:
         return "choose-one", f"exactly one of {_join(names)} is needed; {found}", ""
     if error.validator == "type":
         kinds = [wanted] if isinstance(wanted, str) else wanted
-        return "wrong-type", f"must be {' or '.join(_NAMES.get(k, k) for k in kinds)}, not {_shown(value)}", _allowed(schema)
+        return (
+            "wrong-type",
+            f"must be {' or '.join(_NAMES.get(k, k) for k in kinds)}, not {_shown(value)}",
+            _allowed(schema),
+        )
     if error.validator in ("enum", "const"):
         choices = [str(choice) for choice in (wanted if error.validator == "enum" else [wanted])]
-        return "wrong-value", f"must be {' or '.join(f'`{c}`' for c in choices)}, not {_shown(value)}", suggest(str(value), choices)
+        return (
+            "wrong-value",
+            f"must be {' or '.join(f'`{c}`' for c in choices)}, not {_shown(value)}",
+            suggest(str(value), choices),
+        )
     if error.validator == "pattern":
-        return "wrong-value", f"{_shown(value)} does not look like a {str(schema.get('title', 'value')).lower()}", _allowed(schema)
+        return (
+            "wrong-value",
+            f"{_shown(value)} does not look like a {str(schema.get('title', 'value')).lower()}",
+            _allowed(schema),
+        )
     if error.validator == "dependentRequired":
-        return "missing-key", " and ".join(f"`{k}` needs {_join(v)}" for k, v in wanted.items() if k in value), ""
+        return (
+            "missing-key",
+            " and ".join(f"`{k}` needs {_join(v)}" for k, v in wanted.items() if k in value),
+            "",
+        )
     return "wrong-value", error.message, _allowed(schema)
 
 

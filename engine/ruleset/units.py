@@ -2,7 +2,7 @@
 
 A Unit is one let, read, step, condition, status field or metric. Compiling makes units beside the
 model, so that names, types and safety are checked over one list. Only data. Neighbours: the
-`compile_*` modules make units, `names`, `typing` and `safety` read them.
+`compile_*` modules make units, `names`, `conform` and `safety` read them.
 """
 
 from __future__ import annotations

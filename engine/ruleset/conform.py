@@ -15,7 +15,16 @@ from engine.expr import Type, infer
 from engine.expr.facts import Path
 from engine.ruleset.closure import Closure
 from engine.ruleset.errors import Report, suggest
-from engine.ruleset.forms import AllForm, CasesForm, Compiled, ListForm, LiteralForm, MapForm, Site, TemplateForm
+from engine.ruleset.forms import (
+    AllForm,
+    CasesForm,
+    Compiled,
+    ListForm,
+    LiteralForm,
+    MapForm,
+    Site,
+    TemplateForm,
+)
 from engine.ruleset.names import Names
 from engine.ruleset.root_types import RootTypes, of_literal
 from engine.ruleset.units import Schema, Unit, Use
@@ -108,46 +117,82 @@ class Typing:
             return None
         result = infer(site.expression, at.types, at.current, facts=at.facts)
         for issue in result.issues:
-            self._report.add(site.node, issue.code, issue.message, issue.hint, offset=site.offset + issue.offset)
+            self._report.add(
+                site.node, issue.code, issue.message, issue.hint, offset=site.offset + issue.offset
+            )
         return None if result.issues else result.type
 
     def _inside_text(self, site: Site, found: Type, at: _At) -> None:
         text = f"`{site.expression.text}`"
         if found.kind == "opaque":
-            self._add(site, "secret-leak", f"{text} is a secret and cannot stand inside text", "secrets go to Secret data and `with` only")
+            self._add(
+                site,
+                "secret-leak",
+                f"{text} is a secret and cannot stand inside text",
+                "secrets go to Secret data and `with` only",
+            )
         elif found.kind in ("omit", "remove", "array", "object"):
             self._add(site, "wrong-type", f"{text} is a {found}; only a scalar can stand inside text", "")
         elif found.nullable:
-            self._add(site, "null-in-text", f"{text} may be null, which cannot stand inside text", "use default(x, ...), or guard it with a test for null")
+            self._add(
+                site,
+                "null-in-text",
+                f"{text} may be null, which cannot stand inside text",
+                "use default(x, ...), or guard it with a test for null",
+            )
 
     def _compare(self, form: Compiled, found: Type, schema: Schema | None, at: _At) -> None:
         """A value of type `found` goes where `schema` is wanted."""
         role = at.use.role
         if found.kind == "opaque" and not at.use.opaque and schema is not None:
-            self._at_form(form, "secret-leak", "a secret may not go here", "secrets go to Secret data, `with` and identity only")
+            self._at_form(
+                form,
+                "secret-leak",
+                "a secret may not go here",
+                "secrets go to Secret data, `with` and identity only",
+            )
             return
         if found.kind == "remove" and role != "status":
-            self._at_form(form, "misplaced-null", "`null()` takes a field away; only `status` has fields to take away", "use omit()")
+            self._at_form(
+                form,
+                "misplaced-null",
+                "`null()` takes a field away; only `status` has fields to take away",
+                "use omit()",
+            )
             return
         if schema is None or found.kind in ("any", "omit", "remove"):
             return
         wanted = _kinds(schema)
         if found.kind == "null":
             if not _takes_null(schema):
-                self._at_form(form, "null-given", "null is not absent, and it may not be given here", "leave the key out, or use omit()")
+                self._at_form(
+                    form,
+                    "null-given",
+                    "null is not absent, and it may not be given here",
+                    "leave the key out, or use omit()",
+                )
             return
         if wanted and not _fits(found, wanted):
             code = "not-boolean" if wanted == {"boolean"} and role in _STRICT else "wrong-type"
             self._at_form(form, code, f"this is a {found.not_null()}; {_words(wanted)} is wanted", "")
             return
         if found.nullable and role in _STRICT and not _takes_null(schema):
-            self._at_form(form, "may-be-null", "this may be null, which is neither true nor false" if wanted == {"boolean"} else "this may be null", "use default(x, ...), or compare with null first")
+            self._at_form(
+                form,
+                "may-be-null",
+                "this may be null, which is neither true nor false"
+                if wanted == {"boolean"}
+                else "this may be null",
+                "use default(x, ...), or compare with null first",
+            )
         self._enum(form, found, schema)
 
     def _enum(self, form: Compiled, found: Type, schema: Schema) -> None:
         choices = {item for item in schema.get("enum") or () if isinstance(item, str)}
         for word in sorted(found.enum - choices) if choices else ():
-            self._at_form(form, "not-in-enum", f"`{word}` is none of the words allowed here", suggest(word, choices))
+            self._at_form(
+                form, "not-in-enum", f"`{word}` is none of the words allowed here", suggest(word, choices)
+            )
 
     def _list(self, form: ListForm, schema: Schema | None, at: _At) -> None:
         items = None
@@ -167,7 +212,9 @@ class Typing:
             return
         known: Mapping[str, Any] = (schema or {}).get("properties", {})
         other = (schema or {}).get("additionalProperties")
-        is_open = schema is None or not (known or other is False or isinstance(other, Mapping)) or _is_open(schema)
+        is_open = (
+            schema is None or not (known or other is False or isinstance(other, Mapping)) or _is_open(schema)
+        )
         misspelt = False
         for entry in form.entries:
             if entry.key_form is not None:
@@ -175,7 +222,12 @@ class Typing:
             inner = known.get(entry.key, other if isinstance(other, Mapping) else None)
             if inner is None and not is_open and entry.key_form is None:
                 misspelt = True
-                self._report.add(entry.key_node, "unknown-key", f"there is no key `{entry.key}` here", suggest(entry.key, known))
+                self._report.add(
+                    entry.key_node,
+                    "unknown-key",
+                    f"there is no key `{entry.key}` here",
+                    suggest(entry.key, known),
+                )
             self._conform(entry.form, inner, at)
             required = entry.key in (schema or {}).get("required", ())
             if inner is not None and not required and entry.key in known:
@@ -205,8 +257,8 @@ class Typing:
         observed = {item for item in reads if item[0] == "obs"}
         guards = self._closure.null_tests([guard for guard, _ in at.use.guards])
         if observed and not any(item[: len(guard)] == guard for item in reads for guard in guards):
-            name = ".".join(sorted(observed)[0])
-            message = f"`{name}` may be absent; null would then be taken for \"not given\""
+            name = ".".join(min(observed))
+            message = f'`{name}` may be absent; null would then be taken for "not given"'
             self._at_form(form, "null-as-absent", message, f"add `when: ${{{name} != `null`}}`")
 
     def _at_form(self, form: Compiled, code: str, message: str, hint: str) -> None:
@@ -243,7 +295,9 @@ def _takes_null(schema: Schema) -> bool:
 
 
 def _is_open(schema: Schema) -> bool:
-    return bool(schema.get("x-kubernetes-preserve-unknown-fields")) or schema.get("additionalProperties") is True
+    return (
+        bool(schema.get("x-kubernetes-preserve-unknown-fields")) or schema.get("additionalProperties") is True
+    )
 
 
 def _fits(found: Type, wanted: set[str]) -> bool:
@@ -253,5 +307,12 @@ def _fits(found: Type, wanted: set[str]) -> bool:
 
 
 def _words(wanted: set[str]) -> str:
-    names = {"object": "a map", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
+    names = {
+        "object": "a map",
+        "array": "a list",
+        "string": "text",
+        "boolean": "true or false",
+        "integer": "a whole number",
+        "number": "a number",
+    }
     return " or ".join(sorted(names.get(kind, kind) for kind in wanted))
