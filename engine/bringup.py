@@ -72,13 +72,13 @@ def obstacles(client: KubeClient, applied: Iterable[Applied]) -> list[str]:
         except RemoteError as error:
             reasons.append(f"{item.key}: {error.message}")
             continue
-        reason = _obstacle(live, item.key)
+        reason = _obstacle(live)
         if reason:
             reasons.append(f"{item.key}: {reason}")
     return reasons
 
 
-def _obstacle(live: Mapping[str, Any], key: Key) -> str:
+def _obstacle(live: Mapping[str, Any]) -> str:
     if "spec" not in live:
         return ""
     ready = next(

@@ -82,7 +82,8 @@ class Nodes:
         exclusive: bool,
     ) -> Any:
         """Call a method that changes the node; the same errors as `read`, and `sent` is exact
-        with `exclusive`."""
+        with `exclusive`.
+        """
         known = protocol.methods()[method]
         message = protocol.to_message(known, reveal(request))
         replies = await self._client.call(

@@ -16,11 +16,7 @@ from engine.watch import Cache
 
 def rows(cache: Cache, rules: RuleSet, now: float) -> list[Row]:
     """The objects of every kind that has a rule, kind by kind in the order of their names."""
-    found = []
-    for kind in sorted(rules.rules):
-        for item in cache.list(kind, None, {}):
-            found.append(_row(item, now))
-    return found
+    return [_row(item, now) for kind in sorted(rules.rules) for item in cache.list(kind, None, {})]
 
 
 def _row(item: Mapping[str, Any], now: float) -> Row:

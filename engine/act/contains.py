@@ -32,7 +32,7 @@ def _has(live: Mapping[str, Any], key: str, wanted: Any) -> bool:
     if wanted is None:
         return live.get(key) is None
     if key not in live:
-        return wanted == {} or wanted == []
+        return wanted in ({}, [])
     if key in _SHARED_LISTS:
         return all(any(contains(there, item) for there in live[key]) for item in wanted)
-    return contains(live[key], wanted)
+    return bool(contains(live[key], wanted))

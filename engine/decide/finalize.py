@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from engine.base.model import Mode, Plan, PlannedStep
 from engine.base.timestamps import epoch
+from engine.base.values import Unknown
 from engine.decide.steps import StepContext, decide_step
 from engine.decide.verdict import because, holds
-from engine.base.values import Unknown
 from engine.evaluate import Evaluation
 from engine.ruleset.model import Finalize
 

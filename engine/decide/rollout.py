@@ -19,7 +19,6 @@ from engine.decide.verdict import because, holds, lane_of
 from engine.expr import Scope
 from engine.ruleset.model import RolloutStep, Step
 
-
 ROLLOUT_FACTS = ("outdated", "inFlight", "waiting", "paused", "reason", "message")
 """What `act.<id>` of a rollout step tells besides its phase; `reason` and `message` are the rollout's own."""
 
@@ -112,10 +111,10 @@ def _start(step: Step, body: RolloutStep, item: _Item, snapshot: Snapshot) -> Pl
     write = kube_write(body.do, snapshot, item.scope)
     holder = Key(body.do.kind, snapshot.key.namespace, item.name)
     lane = lane_of(body.lane, holder, item.scope)
-    for value in (write, lane):
-        if isinstance(value, Unknown):
-            return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(value))
-    assert not isinstance(write, Unknown) and not isinstance(lane, Unknown)
+    if isinstance(write, Unknown):
+        return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(write))
+    if isinstance(lane, Unknown):
+        return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(lane))
     return PlannedStep(id=step.id, item=item.name, phase="do", effect=write, lane=lane, why=f"{item.name} is next")
 
 

@@ -13,14 +13,33 @@ from typing import Any
 
 from engine.base.errors import ExpressionError
 from engine.base.intents import intent_from
-from engine.base.model import CapabilityCall, Effect, Intent, Lane, Made, Phase, PlannedStep, Snapshot, TalosCall
+from engine.base.model import (
+    CapabilityCall,
+    Effect,
+    Intent,
+    Lane,
+    Made,
+    Phase,
+    PlannedStep,
+    Snapshot,
+    TalosCall,
+)
 from engine.base.values import Unknown, Value, first_unknown
 from engine.decide.children import CHILDREN_FACTS, decide_children
 from engine.decide.manifest import kube_write
 from engine.decide.rollout import ROLLOUT_FACTS, decide_rollout
 from engine.decide.verdict import all_hold, because, holds, lane_of, text_of
 from engine.expr import Scope
-from engine.ruleset.model import CallRead, CallStep, ChildrenStep, Connect, Form, KubeStep, RolloutStep, Step, TalosStep
+from engine.ruleset.model import (
+    CallRead,
+    CallStep,
+    ChildrenStep,
+    Connect,
+    KubeStep,
+    RolloutStep,
+    Step,
+    TalosStep,
+)
 
 StepResult = dict[str, Value]
 
@@ -105,44 +124,62 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
     """One plain step: kube, talos or call."""
     intent = _intent(step, snapshot, scope)
     if isinstance(intent, Unknown):
-        return PlannedStep(id=step.id, phase="blocked", reason=because(intent))
+        return _blocked(step, intent)
     if intent is not None:
         scope = scope.child({"once": {"target": intent.target}})
     lane = lane_of(step.lane, snapshot.key, scope)
     if isinstance(lane, Unknown):
-        return PlannedStep(id=step.id, phase="blocked", reason=because(lane))
-    if step.until is not None and (intent is None or intent.attempt > 0):
-        reached = step.until.evaluate(scope)
-        if reached is True:
-            closing = replace(intent, done=True) if intent is not None and not intent.done else None
-            return PlannedStep(id=step.id, phase="done", once=closing, release=lane)
+        return _blocked(step, lane)
+    if _has_ended(step, intent, scope):
+        closing = replace(intent, done=True) if intent is not None and not intent.done else None
+        return PlannedStep(id=step.id, phase="done", once=closing, release=lane)
     guard = all_hold(step.when, scope)
     if isinstance(guard, Unknown):
-        return PlannedStep(id=step.id, phase="blocked", reason=because(guard))
+        return _blocked(step, guard)
     if not guard:
         return PlannedStep(id=step.id, phase="skipped", reason="`when` is false")
     if intent is not None and intent.done:
         return PlannedStep(id=step.id, phase="done", release=lane)
-    if intent is not None and intent.attempt > 0 and snapshot.now - intent.at < SETTLE_S:
-        return PlannedStep(id=step.id, phase="waiting", reason="it may have been sent a moment ago; looking first")
     why = text_of(step.why, scope)
     gate = holds(step.gate, scope, otherwise=True)
-    if gate is not True:
-        reason = because(gate) if isinstance(gate, Unknown) else "its gate is closed"
-        return PlannedStep(id=step.id, phase="blocked" if isinstance(gate, Unknown) else "waiting", reason=reason, why=why)
+    if isinstance(gate, Unknown):
+        return _blocked(step, gate, why)
+    obstacle = "its gate is closed" if not gate else _settling(intent, snapshot.now)
+    if obstacle:
+        return PlannedStep(id=step.id, phase="waiting", reason=obstacle, why=why)
     return _executable(step, snapshot, scope, intent, lane, why)
+
+
+def _has_ended(step: Step, intent: Intent | None, scope: Scope) -> bool:
+    """Whether `until` holds; of what must happen once it counts only after a first attempt."""
+    if step.until is None or (intent is not None and intent.attempt == 0):
+        return False
+    return step.until.evaluate(scope) is True
+
+
+def _settling(intent: Intent | None, now: float) -> str:
+    """Why an intent that is open may not be sent again yet, or ""."""
+    if intent is None or intent.attempt == 0 or now - intent.at >= SETTLE_S:
+        return ""
+    return "it may have been sent a moment ago; looking first"
+
+
+def _blocked(step: Step, cause: Unknown, why: str = "") -> PlannedStep:
+    return PlannedStep(id=step.id, phase="blocked", reason=because(cause), why=why)
 
 
 def _executable(
     step: Step, snapshot: Snapshot, scope: Scope, intent: Intent | None, lane: Lane | None, why: str
 ) -> PlannedStep:
     make = _make(step.make, scope)
+    if isinstance(make, Unknown):
+        return _blocked(step, make, why)
     effect = effect_of(step.body, snapshot, scope.child({"made": MadeNames()}) if step.make else scope)
+    if isinstance(effect, Unknown):
+        return _blocked(step, effect, why)
     record = step.record.evaluate(scope) if step.record is not None else None
-    for value in (make, effect, record):
-        if isinstance(value, Unknown):
-            return PlannedStep(id=step.id, phase="blocked", reason=because(value), why=why)
-    assert not isinstance(effect, Unknown) and not isinstance(make, Unknown)
+    if isinstance(record, Unknown):
+        return _blocked(step, record, why)
     return PlannedStep(
         id=step.id,
         phase="do",

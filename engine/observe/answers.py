@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from engine.base.errors import EngineError, ExpressionError, RemoteError
 from engine.base.model import Observed, ObservedStatus
 from engine.base.values import Opaque, Unknown, first_unknown
-from engine.expr import Scope
 from engine.ruleset.model import ObserveRule
 
 if TYPE_CHECKING:
     from engine.observe.reads import Read
 
 
-def picked(rule: ObserveRule, read: Read, answer: Any, scope: Scope) -> Observed:
+def picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:
     """How one read ended, with `pick` applied to its answer."""
     if isinstance(answer, RemoteError):
         status: ObservedStatus = "tolerated" if answer.code in rule.tolerate else "error"

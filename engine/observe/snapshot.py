@@ -18,7 +18,7 @@ from typing import Any
 from engine.base.errors import EngineError, ExpressionError, RemoteError
 from engine.base.kinds import Key
 from engine.base.model import KindMatch, Observed, ObservedStatus, Snapshot
-from engine.base.values import OMIT, Unknown, Value
+from engine.base.values import Unknown, Value
 from engine.capabilities.contract import Ports
 from engine.evaluate import Evaluation, NotObserved
 from engine.observe.answers import picked
@@ -80,7 +80,7 @@ class Observer:
             if network:
                 answers = self._ask(network)
                 with self._cpu:
-                    self._take(network, answers, names, progress)
+                    self._take(network, answers, progress)
             pending = later
         failed = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
         return Sight(snapshot, names, frozenset(progress.objects), frozenset(progress.lists), failed)
@@ -105,7 +105,7 @@ class Observer:
             if any(read.work is not None for read in reads):
                 network.append((rule, reads))
             else:
-                progress.observed[rule.name] = self._conclude(rule, reads, [None] * len(reads), names)
+                progress.observed[rule.name] = self._conclude(rule, reads, [None] * len(reads))
         return later, network
 
     def _prepare(
@@ -144,16 +144,13 @@ class Observer:
         self,
         network: list[tuple[ObserveRule, list[Read]]],
         answers: list[list[Any]],
-        names: Evaluation,
         progress: _Progress,
     ) -> None:
         for (rule, reads), answer in zip(network, answers, strict=True):
-            progress.observed[rule.name] = self._conclude(rule, reads, answer, names)
+            progress.observed[rule.name] = self._conclude(rule, reads, answer)
 
-    def _conclude(self, rule: ObserveRule, reads: list[Read], answers: list[Any], names: Evaluation) -> Observed:
-        results = [
-            picked(rule, read, answer, names.scope) for read, answer in zip(reads, answers, strict=True)
-        ]
+    def _conclude(self, rule: ObserveRule, reads: list[Read], answers: list[Any]) -> Observed:
+        results = [picked(rule, read, answer) for read, answer in zip(reads, answers, strict=True)]
         if rule.for_each is None:
             return results[0]
         entries = [
