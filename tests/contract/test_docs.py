@@ -60,6 +60,13 @@ def test_docs_name_verbs_and_flags_that_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_docs_speak_of_flags_that_exist(page):
+    known = set().union(*(flags_of(verb) for verb in VERBS))
+    spoken = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text("utf-8")))
+    assert spoken - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_link_to_what_exists(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
