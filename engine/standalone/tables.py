@@ -43,18 +43,17 @@ def _columns(served: Served) -> list[dict[str, Any]]:
         "priority": 0,
         "description": "Name of the object.",
     }
-    columns = [] if _nameless(served) else [name]
-    for column in served.columns:
-        columns.append(
-            {
-                "name": column["name"],
-                "type": column["type"] if column["type"] != "date" else "string",
-                "format": column.get("format", ""),
-                "description": column.get("description", f"Value of {column['jsonPath']}."),
-                "priority": column.get("priority", 0),
-            }
-        )
-    return columns
+    columns = [
+        {
+            "name": column["name"],
+            "type": column["type"] if column["type"] != "date" else "string",
+            "format": column.get("format", ""),
+            "description": column.get("description", f"Value of {column['jsonPath']}."),
+            "priority": column.get("priority", 0),
+        }
+        for column in served.columns
+    ]
+    return columns if _nameless(served) else [name, *columns]
 
 
 def _nameless(served: Served) -> bool:
