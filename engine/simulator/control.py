@@ -61,11 +61,15 @@ class Control:
 
     async def start(self) -> None:
         self._path.unlink(missing_ok=True)
+        # A unix address holds 107 bytes and the folder may lie deep: name it by its descriptor.
+        folder = os.open(self._path.parent, os.O_RDONLY)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+            place = f"/proc/self/fd/{folder}/{self._path.name}"
+            self._server = await asyncio.start_unix_server(self._serve, place)
         finally:
             os.umask(before)
+            os.close(folder)
 
     async def stop(self) -> None:
         if self._server is not None:

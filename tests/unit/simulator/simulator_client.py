@@ -65,6 +65,10 @@ class Client:
         )
         return stub(to_message(found, value or {}), timeout=10, metadata=_pairs(metadata))
 
+    def raw(self, method: str) -> bytes:
+        """A unary call of any name with an empty message."""
+        return self._channel.unary_unary(f"/{method}")(b"", timeout=10)  # type: ignore[no-any-return]
+
     def stream(
         self, method: str, value: Mapping[str, Any] | None = None, timeout: float = 20
     ) -> Iterator[Any]:

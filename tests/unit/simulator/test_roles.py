@@ -108,6 +108,16 @@ def test_a_call_without_a_certificate_is_logged_without_a_role(make: Callable[..
     assert (line["role"], line["code"]) == ("none", "OK")
 
 
+def test_a_method_that_talos_does_not_know_is_unimplemented_and_logged(cluster: Simulation) -> None:
+    with cluster.admin(cluster.addresses[0]) as client, pytest.raises(grpc.RpcError) as caught:
+        client.raw("machine.MachineService/Invented")
+    assert caught.value.details() == "unknown method Invented for service machine.MachineService"
+    assert (cluster.calls()[-1]["method"], cluster.calls()[-1]["code"]) == (
+        "machine.MachineService/Invented",
+        "UNIMPLEMENTED",
+    )
+
+
 def test_a_control_plane_machine_forwards_and_a_worker_does_not(cluster: Simulation) -> None:
     first, worker = cluster.addresses[0], cluster.addresses[-1]
     hostname = cluster.machine(worker)["hostname"]

@@ -100,6 +100,14 @@ def test_two_simulators_never_share_a_folder_or_an_address(
         assert said in text
 
 
+def test_a_deep_folder_is_no_obstacle(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    simulation = Simulation(deep, 1)
+    simulation.start()
+    assert (deep / "control.sock").is_socket()
+    assert simulation.stop() == 0
+
+
 def test_the_disks_are_for_the_owner_alone(make: Callable[..., Simulation]) -> None:
     simulation = make(1)
     assert (simulation.folder / "machines.sqlite").stat().st_mode & 0o777 == 0o600
