@@ -18,10 +18,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine.base.assets import asset
+from engine.base.errors import SettingsError
 from engine.base.log import configure
 from engine.bringup import Applied, apply_files, obstacles
 from engine.cli.bringup import progress
 from engine.companion import Companion
+from engine.definitions import install_kinds, missing_kinds
 from engine.engine import Engine
 from engine.ports.kube.client import KubeClient
 from engine.progress import rows
@@ -49,6 +51,10 @@ def run(settings: Settings) -> int:
         kubeconfig = _own_cluster(settings, stack)
         client = KubeClient.connect(kubeconfig, pool_size=settings.workers + len(rules.kinds) + 4)
         stack.callback(client.close)
+        install_kinds(client, rules)
+        missing = missing_kinds(client, rules)
+        if missing:
+            raise SettingsError(f"the cluster has no {', '.join(missing)}; apply schemas/crds first")
         engine = Engine(rules, client, settings)
         stack.callback(engine.stop)
         engine.start()

@@ -50,10 +50,13 @@ class Shipped:
         """Start the engine with its folder and these further arguments."""
         command = [
             sys.executable, "-m", "engine", "run", "--standalone", str(self.folder),
-            "--metrics-bind-address", "0", "--health-probe-bind-address", "0", *arguments,
+            *(() if "--metrics-bind-address" in arguments else ("--metrics-bind-address", "0")),
+            "--health-probe-bind-address", "0", *arguments,
         ]  # fmt: skip
         with self.output.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
+            )
         return self.process
 
     def wait(self, timeout_s: float = 90.0) -> int:

@@ -49,7 +49,12 @@ def test_at_rest_nothing_is_written(tmp_path: Path) -> None:
     with shipped(tmp_path / "run") as run:
         run.start("--simulate", "5", "--apply", str(QUICKSTART))
         client = run.client()
-        until("the cluster is ready", lambda: all(map(is_ready, run.all_of(client, "TalosCluster"))) and run.all_of(client, "TalosCluster"))
+        until(
+            "the cluster is ready",
+            lambda: (
+                all(map(is_ready, run.all_of(client, "TalosCluster"))) and run.all_of(client, "TalosCluster")
+            ),
+        )
 
         def versions() -> dict[str, str]:
             kinds = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")

@@ -1,0 +1,67 @@
+"""kill -9 at any moment of a bring-up changes nothing about how it ends: the same state, one Bootstrap.
+
+Thirty moments are spread over the time that an undisturbed bring-up takes here. The moments are
+drawn with a seed; TALOS_OPERATOR_TEST_SEED replays a run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sim.shipped import QUICKSTART, Shipped, is_ready, shipped, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261125"))
+MOMENTS = 30
+ARGUMENTS = ("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "90s")
+
+
+def _state(run: Shipped) -> dict[str, Any]:
+    """What is left in the world, apart from names and times that differ between any two runs."""
+    client = run.client()
+    kinds = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")
+    objects = {
+        f"{kind} {item['metadata']['name']}": ((item.get("status") or {}).get("state"), is_ready(item))
+        for kind in kinds
+        for item in run.all_of(client, kind)
+    }
+    stored = {item["metadata"]["name"] for kind in ("Secret", "ConfigMap") for item in run.all_of(client, kind, "v1")}
+    return {"objects": objects, "stored": stored}
+
+
+def _bring_up(folder: Path, kill_after_s: float | None) -> tuple[dict[str, Any], Counter[str], float]:
+    with shipped(folder) as run:
+        began = time.monotonic()
+        run.start(*ARGUMENTS)
+        if kill_after_s is not None:
+            assert run.process is not None
+            while time.monotonic() - began < kill_after_s and run.process.poll() is None:
+                time.sleep(0.01)
+            run.kill()
+            run.start(*ARGUMENTS)
+        assert run.wait(120) == 0, run.log()
+        seconds = time.monotonic() - began
+        run.start("--simulate", "5")
+        state = until("the state can be read", lambda: _state(run))
+        run.stop()
+        return state, Counter(call["method"] for call in run.calls()), seconds
+
+
+def test_a_killed_engine_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
+    expected, methods, whole_s = _bring_up(tmp_path / "undisturbed", None)
+    assert methods["machine.MachineService/Bootstrap"] == 1
+    draw = random.Random(SEED)
+    moments = [whole_s * (index + draw.random()) / MOMENTS for index in range(MOMENTS)]
+    for index, moment in enumerate(moments):
+        told = f"moment {index} at {moment:.2f} s; replay with TALOS_OPERATOR_TEST_SEED={SEED}"
+        state, methods, _ = _bring_up(tmp_path / f"killed-{index}", moment)
+        assert methods["machine.MachineService/Bootstrap"] == 1, told
+        assert state == expected, told
