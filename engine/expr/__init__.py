@@ -5,9 +5,9 @@ Parsed to a tree with offsets, typed by `infer`, compiled once to closures.
 
 from engine.expr.facts import holds_when
 from engine.expr.infer import Inference, Issue, infer
-from engine.expr.parse import ExpressionSyntaxError
 from engine.expr.scope import Namespace, Scope
 from engine.expr.template import Expression, Template, compile_expression, compile_scalar
+from engine.expr.tree import ExpressionSyntaxError
 from engine.expr.types import Type, type_of_schema
 
 __all__ = [

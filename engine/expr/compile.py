@@ -14,9 +14,9 @@ from engine.base.errors import ExpressionError
 from engine.base.values import Marker, Opaque, Unknown, Value, first_unknown
 from engine.expr import operators, projections
 from engine.expr.functions import known_function
-from engine.expr.parse import ExpressionSyntaxError, Node
 from engine.expr.scope import Scope
 from engine.expr.signatures import Function, check
+from engine.expr.tree import ExpressionSyntaxError, Node
 
 Closure = Callable[[Value, Scope], Value]
 

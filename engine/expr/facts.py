@@ -6,7 +6,7 @@ A path is a chain of names from the root (`("self", "spec", "x")`) or from the c
 
 from __future__ import annotations
 
-from engine.expr.parse import Node
+from engine.expr.tree import Node
 
 Path = tuple[str, ...]
 

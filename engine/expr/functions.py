@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from engine.expr import functions_cron, functions_lists, functions_special, functions_text
-from engine.expr.parse import ExpressionSyntaxError, Node
 from engine.expr.signatures import ANY_NUMBER, Function
+from engine.expr.tree import ExpressionSyntaxError, Node
 
 FUNCTIONS: Final[dict[str, Function]] = {
     found.name: found

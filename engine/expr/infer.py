@@ -12,18 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final
 
 from engine.expr.facts import Path, holds_when, path_of
 from engine.expr.infer_calls import type_of_call
-from engine.expr.parse import Node
 from engine.expr.template import Expression
+from engine.expr.traps import ROOTS
+from engine.expr.tree import Node
 from engine.expr.types import ANY, BOOLEAN, NULL, Type, is_numeric, joined
-
-ROOTS: Final = frozenset(
-    {"self", "obs", "let", "act", "cond", "sent", "once", "job", "made", "event", "engine", "settings", "now"}
-)
-"""Names that always mean the root; inside a filter they need a `$`."""
 
 
 @dataclass(frozen=True, slots=True)

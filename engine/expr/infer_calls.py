@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from engine.expr.facts import holds_when
 from engine.expr.functions import known_function
-from engine.expr.parse import Node
 from engine.expr.signatures import Function
+from engine.expr.tree import Node
 from engine.expr.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Type, joined
 
 if TYPE_CHECKING:

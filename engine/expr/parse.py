@@ -1,44 +1,41 @@
 """Read an expression to its syntax tree: JMESPath, and `$name` for a name outside the current item.
 
 The jmespath library does the reading and is imported nowhere else; here its nodes get offsets and
-its mistakes become ours, with a hint. Bounded in length and depth, so that no text can exhaust
-the stack. Never evaluates. Neighbours: `compile` and `infer` walk the tree.
+its mistakes become ours, with a hint. Bounded in length, depth and growth, so that no text can
+exhaust stack or memory. Never evaluates. Neighbours: `tree`, `traps`; `compile` and `infer` walk the tree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from math import prod
 from typing import Any, Final
 
 from jmespath import exceptions, lexer, parser
 
-from engine.base.errors import EngineError
+from engine.expr.traps import refuse_traps
+from engine.expr.tree import ExpressionSyntaxError, Node
+
+__all__ = ["ExpressionSyntaxError", "Node", "parse"]
 
 MAX_LENGTH: Final = 2000
 MAX_DEPTH: Final = 60
-MAX_WIDTH: Final = 64
-"""Most copies of the input that pipes of multiselects may make; the cost of one evaluation."""
+MAX_GROWTH: Final = 64
+"""Most copies of its input that an expression may make, as pipes of multiselects do."""
 
-
-class ExpressionSyntaxError(EngineError):
-    """The text is no expression. `offset` counts characters from its start, `code` is a stable word."""
-
-    def __init__(self, message: str, offset: int, hint: str = "", code: str = "syntax") -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-        self.hint = hint
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """One node: JMESPath's node type, its value, what is below it and where it begins."""
-
-    type: str
-    value: Any
-    children: tuple[Node, ...]
-    offset: int
+_SPLIT: Final = "split it with `let`"
+_WORDS: Final = {"and": "write &&", "or": "write ||", "not": "write !(...)", "in": "write contains(list, item)"}
+_SIGNS: Final = {
+    "-": 'there is no arithmetic; a name with a dash stands in double quotes: a."b-c"',
+    "+": "there is no arithmetic",
+    "/": 'there is no arithmetic; a name with a slash stands in double quotes: a."b/c"',
+    "%": "there is no arithmetic",
+    "=": "compare with ==",
+    "?": "write if(test, one, other)",
+}
+_NUMBER: Final = re.compile(r"-?\d+")
+_NAME: Final = re.compile(r"\w+")
 
 
 class _Lexer(lexer.Lexer):  # type: ignore[misc]  # the library has no types
@@ -46,28 +43,22 @@ class _Lexer(lexer.Lexer):  # type: ignore[misc]  # the library has no types
 
 
 class _Parser(parser.Parser):  # type: ignore[misc]  # the library has no types
-    """The library's parser, noting where each node begins and refusing what `!` would bind wrongly."""
+    """The library's parser, noting where each node begins."""
 
-    def _parse(self, expression: str) -> Any:
-        self.tokenizer = _Lexer().tokenize(expression)
-        self._tokens = list(self.tokenizer)
+    def tree_of(self, text: str) -> Any:
+        self._tokens = list(_Lexer().tokenize(text))
         self._index = 0
-        parsed = self._expression(binding_power=0)
+        tree = self._expression(binding_power=0)
         if self._current_token() != "eof":
             token = self._lookahead_token(0)
             raise exceptions.ParseError(token["start"], token["value"], token["type"], "unexpected text")
-        return parsed
+        return tree
 
     def _expression(self, binding_power: int = 0) -> Any:
         start = self._lookahead_token(0)["start"]
-        node = super()._expression(binding_power)
-        node.setdefault("offset", start)
-        return node
-
-    def _token_nud_not(self, token: Any) -> Any:
-        node = super()._token_nud_not(token)
-        node["bare"] = self._lookahead_token(-1)["type"] != "rparen"
-        return node
+        tree = super()._expression(binding_power)
+        tree.setdefault("offset", start)
+        return tree
 
 
 def parse(text: str, *, strict: bool = True) -> Node:
@@ -77,30 +68,69 @@ def parse(text: str, *, strict: bool = True) -> Node:
     exactly JMESPath.
     """
     if len(text) > MAX_LENGTH:
-        raise ExpressionSyntaxError(f"longer than {MAX_LENGTH} characters", 0, "split it with `let`")
-    _check_nesting(text)
+        raise ExpressionSyntaxError(f"longer than {MAX_LENGTH} characters", 0, _SPLIT)
+    tree = _read(text)
+    if _depth(tree) > MAX_DEPTH:
+        raise ExpressionSyntaxError(f"nested deeper than {MAX_DEPTH}", 0, _SPLIT)
+    node = _node(tree, 0)
+    if _growth(node) > MAX_GROWTH:
+        raise ExpressionSyntaxError("copies its input too often", 0, _SPLIT)
+    if strict:
+        refuse_traps(node, text)
+    return node
+
+
+def _read(text: str) -> Any:
     try:
-        tree = _Parser()._do_parse(text)
-    except exceptions.IncompleteExpressionError as error:
-        raise ExpressionSyntaxError("the expression ends too early", len(text)) from error
+        return _Parser().tree_of(text)
+    except exceptions.EmptyExpressionError as error:
+        raise ExpressionSyntaxError("the expression is empty", 0) from error
     except exceptions.LexerError as error:
-        raise ExpressionSyntaxError(error.message, error.lex_position, _hint(text, error.lex_position)) from error
+        offset = error.lex_position
+        raise ExpressionSyntaxError(_without_place(error.message), offset, _hint(text, offset)) from error
     except exceptions.ParseError as error:
         offset = error.lex_position
-        raise ExpressionSyntaxError(f"cannot be read from here: {error.token_value!r}", offset, _hint(text, offset)) from error
-    except (RecursionError, ValueError) as error:
-        raise ExpressionSyntaxError("cannot be read", 0) from error
-    node = _node(tree, 0)
-    if strict:
-        _refuse_negated_path(tree)
-    if _width(node) > MAX_WIDTH:
-        raise ExpressionSyntaxError("copies its input too often", 0, "split it with `let`")
-    return node
+        if offset >= len(text):
+            raise ExpressionSyntaxError("the expression ends too early", len(text)) from error
+        message = f"unexpected {error.token_value!r}" if error.token_value != "" else "cannot be read from here"
+        raise ExpressionSyntaxError(message, offset, _hint(text, offset)) from error
+    except RecursionError as error:
+        raise ExpressionSyntaxError(f"nested deeper than {MAX_DEPTH}", 0, _SPLIT) from error
+    except ValueError as error:
+        raise ExpressionSyntaxError(f"cannot be read: {error}", 0) from error
+
+
+def _without_place(message: str) -> str:
+    return message.partition("\n")[0].rstrip(":")
+
+
+def _hint(text: str, offset: int) -> str:
+    sign = _SIGNS.get(text[offset : offset + 1])
+    number = _NUMBER.match(text, offset)
+    if number is not None:
+        dash = ' and a name with a dash in double quotes: a."b-1"' if number[0].startswith("-") else ""
+        return f"a number stands in backticks: `{number[0]}`{dash}"
+    word = _NAME.match(text, offset)
+    return sign or _WORDS.get(word[0] if word else "", "")
+
+
+def _below(tree: Mapping[str, Any]) -> list[Any]:
+    return [child for child in tree["children"] if isinstance(child, dict)]
+
+
+def _depth(tree: Any) -> int:
+    """Levels of the tree, counted without recursion."""
+    deepest, open_nodes = 0, [(tree, 1)]
+    while open_nodes:
+        found, level = open_nodes.pop()
+        deepest = max(deepest, level)
+        open_nodes += [(child, level + 1) for child in _below(found)]
+    return deepest
 
 
 def _node(tree: Any, offset: int) -> Node:
     here = tree.get("offset", offset)
-    children = tuple(_node(child, here) for child in tree["children"] if isinstance(child, dict))
+    children = tuple(_node(child, here) for child in _below(tree))
     value = tree.get("value")
     if tree["type"] == "slice":
         value = tuple(tree["children"])
@@ -111,45 +141,13 @@ def _node(tree: Any, offset: int) -> Node:
     return Node(tree["type"], value, children, here)
 
 
-def _check_nesting(text: str) -> None:
-    depth = 0
-    for offset, char in enumerate(text):
-        depth += (char in "([{!&") - (char in ")]}")
-        if depth > MAX_DEPTH:
-            raise ExpressionSyntaxError(f"nested deeper than {MAX_DEPTH}", offset, "split it with `let`")
-
-
-def _width(node: Node) -> int:
+def _growth(node: Node) -> int:
     """How many copies of its input an expression can make."""
-    below = [_width(child) for child in node.children]
+    below = [_growth(child) for child in node.children]
     if node.type in ("multi_select_list", "multi_select_dict"):
         return sum(below) or 1
-    if node.type in ("pipe", "subexpression"):
-        product = 1
-        for width in below:
-            product *= width
-        return product
+    if node.type in ("pipe", "subexpression", "projection", "value_projection"):
+        return prod(below)
+    if node.type == "filter_projection":
+        return below[0] * below[1]
     return max(below, default=1)
-
-
-def _refuse_negated_path(tree: Any) -> None:
-    """`!a.b` binds as `(!a).b`, which nobody means."""
-    if tree["type"] in ("subexpression", "index_expression", "comparator"):
-        first = tree["children"][0]
-        mistaken = isinstance(first, dict) and first["type"] == "not_expression"
-        if mistaken and (first["bare"] or tree["type"] != "comparator"):
-            raise ExpressionSyntaxError(
-                "`!` binds tighter than `.` and comparisons", first.get("offset", 0), "write !(a.b)"
-            )
-    for child in tree["children"]:
-        if isinstance(child, dict):
-            _refuse_negated_path(child)
-
-
-def _hint(text: str, offset: int) -> str:
-    char = text[offset : offset + 1]
-    if char in ("-", "+", "/"):
-        return 'there is no arithmetic; a name with a dash stands in double quotes: a."b-c"'
-    if char == "=" and text[offset + 1 : offset + 2] != "=":
-        return "compare with =="
-    return ""

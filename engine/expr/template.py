@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from engine.base.errors import ExpressionError
 from engine.base.values import Marker, Opaque, Unknown, Value
 from engine.expr.compile import Closure, Compiler
-from engine.expr.parse import ExpressionSyntaxError, Node, parse
+from engine.expr.parse import parse
 from engine.expr.scope import Scope
+from engine.expr.tree import ExpressionSyntaxError, Node
 
 _CURRENT = object()
 
@@ -60,12 +61,12 @@ class Template:
     @property
     def is_single(self) -> bool:
         """Whether the scalar is one expression and nothing else."""
-        return len(self.parts) == 1
+        return len(self.parts) == 1 and isinstance(self.parts[0], Expression)
 
     def evaluate(self, scope: Scope, current: Value = _CURRENT) -> Value:
         """The value, or the text with every value put in; raises ExpressionError."""
         first = self.parts[0]
-        if self.is_single and isinstance(first, Expression):
+        if isinstance(first, Expression) and self.is_single:
             return first.evaluate(scope, current)
         texts = []
         for part in self.parts:
@@ -125,7 +126,7 @@ def _compiled(text: str, start: int, end: int) -> Expression:
     try:
         return compile_expression(inner.strip(), offset=begin)
     except ExpressionSyntaxError as error:
-        raise ExpressionSyntaxError(error.message, begin + error.offset, error.hint) from error
+        raise ExpressionSyntaxError(error.message, begin + error.offset, error.hint, error.code) from error
 
 
 def _end_of(text: str, start: int) -> int:
@@ -156,5 +157,3 @@ def _end_of_quote(text: str, start: int) -> int:
             return place
         place += 1
     raise ExpressionSyntaxError(f"{quote} is never closed", start)
-
-
