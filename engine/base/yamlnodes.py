@@ -161,10 +161,10 @@ def position_in(node: ScalarNode, offset: int) -> tuple[int, int]:
 
 def _position_in_block(node: ScalarNode, offset: int) -> tuple[int, int]:
     lines = node.source.lines
-    line = node.line
-    while line < len(lines) - 1 and not lines[line].strip():
-        line += 1
-    indent = column = _indent(lines[line])
+    line = first = node.line
+    while first < len(lines) - 1 and not lines[first].strip():
+        first += 1
+    indent = column = _indent(lines[first])
     for _ in node.text[:offset]:
         if column < len(lines[line]):
             column += 1

@@ -6,10 +6,12 @@ fills in which parts of a Talos reply are read.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from engine import protocol
 from engine.base.yamlnodes import MapNode, Node
+from engine.capabilities.contract import Capability
 from engine.ruleset.compile_common import TEXT, Compiler, get, position_of, text, texts
 from engine.ruleset.errors import suggest
 from engine.ruleset.model import CallRead, CosiRead, KubeGet, KubeList, ObserveRule, Source, TalosRead
@@ -17,6 +19,7 @@ from engine.ruleset.parts import Named
 from engine.ruleset.units import Schema, Unit
 
 DEADLINE_S = 5.0
+_NO_ANSWER: Final = frozenset({"unknown", "unreachable", "error"})
 
 
 def compile_read(compiler: Compiler, named: Named) -> tuple[Unit, ObserveRule | None]:
@@ -194,12 +197,30 @@ def read_call(compiler: Compiler, unit: Unit, node: MapNode) -> CallRead | None:
             message,
             "use it as `make:` of the step that stores it",
         )
+    report_no_answer_words(compiler, node.values["call"], capability)
     given = get(node, "with")
     form = compiler.need(unit, given, "with", capability.input, opaque=True)
     if given is None:
         report_missing_input(compiler, node, capability.input)
     unit.value_schema = capability.output
     return CallRead(capability=capability, input=form)
+
+
+def report_no_answer_words(compiler: Compiler, node: Node, capability: Capability) -> None:
+    """No answer is an error of the read: a word for it would be taken for an answer."""
+    for word in sorted(_words(capability.output) & _NO_ANSWER):
+        message = f"{capability.name} gives `{word}` as a value; silence must be an error instead"
+        compiler.report.add(node, "no-answer-value", message, "mend the capability: raise a RemoteError")
+
+
+def _words(schema: Any) -> set[str]:
+    """Every word of every enumeration in a schema."""
+    if isinstance(schema, list):
+        return set().union(*(_words(item) for item in schema))
+    if not isinstance(schema, Mapping):
+        return set()
+    own = {str(word) for word in schema.get("enum") or ()}
+    return own.union(*(_words(value) for key, value in schema.items() if key != "enum"))
 
 
 def report_missing_input(compiler: Compiler, node: MapNode, schema: Schema) -> None:
