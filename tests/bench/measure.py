@@ -1,0 +1,130 @@
+"""The measurements: each starts the shipped program, looks at it from outside, and gives Figures.
+
+Neighbours: `cluster` runs, `figures` shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.simulator.timing import Timing
+from tests.bench.cluster import Running, running
+from tests.bench.figures import Figure
+from tests.sim.shipped import ROOT
+
+MEBIBYTE = 1024 * 1024
+AT_REST_S = 60.0
+SETTLE_S = 20.0
+
+
+def validate() -> list[Figure]:
+    """How long `validate` takes on the shipped rules, interpreter included."""
+    took = []
+    for _ in range(7):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "engine", "validate"], cwd=ROOT, check=True, capture_output=True
+        )
+        took.append(time.perf_counter() - started)
+    return [Figure("validate the shipped rules, median of 7", statistics.median(took), "s", 0.6)]
+
+
+def bring_up(folder: Path, machines: int) -> list[Figure]:
+    """From the start of the program to a Ready cluster, against what the machines themselves need."""
+    with running(folder, machines, within_s=300) as cluster:
+        own = own_time()
+        return [
+            Figure(
+                f"{machines} machines from maintenance to Ready",
+                cluster.took_s,
+                "s",
+                60.0 if machines == 5 else None,
+            ),
+            Figure(f"  times what the machines need ({own:.1f} s)", cluster.took_s / own, "x", 1.2),
+        ]
+
+
+def own_time() -> float:
+    """What the slowest machine, a control plane that joins etcd last, spends by itself at speed 1."""
+    timing = Timing()
+    install = timing.maintenance_apply + timing.install + timing.stop_services + timing.firmware
+    boot = timing.apid + timing.trustd + timing.cri + timing.kubelet
+    etcd = timing.etcd_start + 2 * timing.etcd_promote
+    return install + boot + etcd + timing.static_pods + timing.node_ready
+
+
+def at_rest(folder: Path, machines: int) -> list[Figure]:
+    """What a minute costs when nothing has to be done."""
+    with running(folder, machines, within_s=300) as cluster:
+        time.sleep(SETTLE_S)
+        before, cpu, passes = cluster.revision(), _cpu(cluster), _passes(cluster)
+        time.sleep(AT_REST_S)
+        spent, done = _cpu(cluster) - cpu, _passes(cluster) - passes
+        writes = int(cluster.revision()) - int(before)
+        return [
+            Figure(
+                f"{machines} machines at rest: CPU of one pass, all included",
+                1000 * spent / max(done, 1),
+                "ms",
+                3.0,
+            ),
+            Figure("  passes in a minute", done, ""),
+            Figure("  writes in a minute", writes, "", 0),
+            Figure("  CPU of the process", 100 * spent / AT_REST_S, "%"),
+        ]
+
+
+def memory(folder: Path, machines: int) -> list[Figure]:
+    """The memory of the engine after all machines dropped and came back twice."""
+    with running(folder, machines, within_s=900) as cluster:
+        first = cluster.sample("process_resident_memory_bytes") / MEBIBYTE
+        for _ in range(2):
+            _drop_and_return(cluster, machines)
+        last = cluster.sample("process_resident_memory_bytes") / MEBIBYTE
+        return [
+            Figure(f"memory with {machines} machines, first Ready", first, "MiB"),
+            Figure("  after all dropped and came back twice", last, "MiB", 150.0),
+        ]
+
+
+def _cpu(cluster: Running) -> float:
+    return cluster.sample("process_cpu_seconds_total")
+
+
+def _passes(cluster: Running) -> float:
+    return cluster.sample("talos_operator_reconciliation_total")
+
+
+def _drop_and_return(cluster: Running, machines: int) -> None:
+    """Switch every machine off as a power cut would, wait until it is seen, and switch them on again."""
+    record = cluster.run.folder / "simulator.pid"
+    pid = json.loads(record.read_text())["pid"]
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    os.kill(pid, signal.SIGKILL)
+    _wait(lambda: cluster.machines_ready() == 0, within_s=300)
+    again = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+    record.write_text(json.dumps({**json.loads(record.read_text()), "pid": again.pid}))
+    _wait(lambda: cluster.machines_ready() == machines, within_s=600)
+
+
+def _wait(holds: Callable[[], bool], *, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit("the machines did not drop or come back in time")
+        time.sleep(1.0)
+
+
+def everything(folder: Callable[[str], Path], *, quick: bool) -> Sequence[Figure]:
+    """All figures; `quick` leaves out the thousand machines."""
+    figures = [*validate(), *bring_up(folder("five"), 5), *bring_up(folder("hundred"), 100)]
+    figures += at_rest(folder("rest"), 100)
+    return figures if quick else [*figures, *memory(folder("thousand"), 1000)]
