@@ -8,6 +8,7 @@ causes too many, or the server refuses, the event is dropped and counted in `dro
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -46,6 +47,7 @@ class EventRecorder:
         self._queue: queue.Queue[EventRecord | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._abandoned = threading.Event()
         self.dropped = 0
 
     def emit(self, event: EventRecord) -> None:
@@ -68,14 +70,14 @@ class EventRecorder:
             thread, self._thread = self._thread, None
         if thread is None:
             return
-        try:
+        deadline = time.monotonic() + _CLOSE_S
+        with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=_CLOSE_S)
-        except queue.Full:
-            return
-        thread.join(_CLOSE_S)
+        thread.join(max(0.0, deadline - time.monotonic()))
+        self._abandoned.set()
 
     def _run(self) -> None:
-        while (event := self._queue.get()) is not None:
+        while (event := self._queue.get()) is not None and not self._abandoned.is_set():
             try:
                 self._write(event)
             except RemoteError as error:

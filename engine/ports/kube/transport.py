@@ -9,6 +9,7 @@ one broke; a write never is. Never interprets objects. Neighbours: `client` buil
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ from engine.ports.kube.failures import SOURCE, failure
 _CONNECT_S = 5.0
 _CHUNK = 1 << 16
 _JSON = "application/json"
+# Alerts that a server sends about a certificate of ours, under TLS 1.3 after our handshake is over.
+_REFUSES_US = re.compile("ALERT.*(CERT|UNKNOWN_CA|ACCESS_DENIED)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,7 @@ def broken(error: BaseException, operation: str) -> RemoteError:
         if isinstance(item, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted: {item.verify_message}"
             return Unreachable(text, source=SOURCE, operation=operation, sent="no", code="CertificateUnknown")
-        if (
-            isinstance(item, ssl.SSLError)
-            and "ALERT" in (item.reason or "")
-            and "CERT" in (item.reason or "")
-        ):
+        if isinstance(item, ssl.SSLError) and _REFUSES_US.search(item.reason or ""):
             text = "it refuses our client certificate"
             return Denied(text, source=SOURCE, operation=operation, sent="no", code="CertificateRefused")
     if names & {
