@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.base.errors import ExpressionError
-from engine.base.values import Marker, Opaque, Unknown, Value, first_unknown
+from engine.base.values import OMIT, Marker, Opaque, Unknown, Value, first_unknown
 from engine.expr import operators, projections
 from engine.expr.functions import known_function
 from engine.expr.scope import Scope
-from engine.expr.signatures import Function, check
+from engine.expr.signatures import Function, check, kind_of
 from engine.expr.tree import ExpressionSyntaxError, Node
 
 Closure = Callable[[Value, Scope], Value]
@@ -46,14 +46,23 @@ class Compiler:
         if name.startswith("$"):
             outer = name[1:]
             return lambda current, scope: scope.lookup(outer)
-        return lambda current, scope: field_of(current, name)
+        return _fields(None, (name,))
 
     def _subexpression(self, node: Node) -> Closure:
+        names: list[str] = []
+        while node.type == "subexpression" and node.children[1].type == "field":
+            names.insert(0, node.children[1].value)
+            node = node.children[0]
+        if node.type == "field" and not node.value.startswith("$"):
+            return _fields(None, (node.value, *names))
+        return _fields(self._pipe(node) if node.type == "subexpression" else self.compile(node), tuple(names))
+
+    def _pipe(self, node: Node) -> Closure:
+        first, second = (self.compile(child) for child in node.children)
+        return lambda current, scope: second(first(current, scope), scope)
+
+    def _index_expression(self, node: Node) -> Closure:
         closures = [self.compile(child) for child in node.children]
-        first, rest = closures[0], closures[1:]
-        if len(rest) == 1:
-            second = rest[0]
-            return lambda current, scope: second(first(current, scope), scope)
 
         def run(current: Value, scope: Scope) -> Value:
             for closure in closures:
@@ -61,9 +70,6 @@ class Compiler:
             return current
 
         return run
-
-    _pipe = _subexpression
-    _index_expression = _subexpression
 
     def _index(self, node: Node) -> Closure:
         index = node.value
@@ -116,23 +122,29 @@ class Compiler:
 
     def _multi_select_list(self, node: Node) -> Closure:
         closures = [self.compile(child) for child in node.children]
-        return lambda current, scope: (
-            current
-            if isinstance(current, Unknown)
-            else None
-            if current is None
-            else [closure(current, scope) for closure in closures]
-        )
+
+        def run(current: Value, scope: Scope) -> Value:
+            if current is None or type(current) is Unknown:
+                return current
+            values = [closure(current, scope) for closure in closures]
+            return [value for value in values if value is not OMIT] if OMIT in values else values
+
+        return run
 
     def _multi_select_dict(self, node: Node) -> Closure:
         pairs = [(child.value, self.compile(child.children[0])) for child in node.children]
-        return lambda current, scope: (
-            current
-            if isinstance(current, Unknown)
-            else None
-            if current is None
-            else {key: closure(current, scope) for key, closure in pairs}
-        )
+
+        def run(current: Value, scope: Scope) -> Value:
+            if current is None or type(current) is Unknown:
+                return current
+            found = {}
+            for key, closure in pairs:
+                value = closure(current, scope)
+                if value is not OMIT:
+                    found[key] = value
+            return found
+
+        return run
 
     def _expref(self, node: Node) -> Closure:
         closure = self.compile(node.children[0])
@@ -165,14 +177,35 @@ def _call(function: Function, arguments: list[Closure]) -> Closure:
     return run
 
 
+def _fields(source: Closure | None, names: tuple[str, ...]) -> Closure:
+    """A chain of names below a source, or below the current value."""
+    if source is None and len(names) == 1:
+        name = names[0]
+        return lambda current, scope: current.get(name) if type(current) is dict else field_of(current, name)
+
+    def run(current: Value, scope: Scope) -> Value:
+        if source is not None:
+            current = source(current, scope)
+        for name in names:
+            if type(current) is dict:
+                current = current.get(name)
+            elif current is None:
+                return None
+            else:
+                current = field_of(current, name)
+        return current
+
+    return run
+
+
 def field_of(current: Value, name: str) -> Value:
     """One field: of a map, or computed by a Namespace; null where there is none."""
-    if type(current) is dict:
-        return current.get(name)
     if current is None or isinstance(current, Unknown):
         return current
-    if isinstance(current, bool | int | float | str | list | Opaque | Marker):
+    if isinstance(current, bool | int | float | str | list):
         return None
+    if isinstance(current, Opaque | Marker):
+        raise ExpressionError(f"{kind_of(current)} has no field {name}")
     lookup = getattr(current, "lookup", None)
     if lookup is not None:
         return lookup(name)

@@ -40,7 +40,7 @@ def truth(value: Value, *, strict: bool) -> Value:
     if strict:
         shown = "null" if value is None else type(value).__name__
         raise ExpressionError(f"needs true or false, got {shown}; compare it with something")
-    return not (value is None or value in ("", [], {}))
+    return value is not None and value not in ("", [], {})
 
 
 def negation(operand: Closure, *, strict: bool) -> Closure:
@@ -133,11 +133,13 @@ def is_number(value: Value) -> bool:
 
 
 def equal(first: Value, second: Value) -> bool:
-    """JSON equality: true is not 1; a secret equals only null-or-not questions and other secrets."""
+    """JSON equality: true is not 1. A secret may only be asked whether it is null; else ExpressionError."""
     if isinstance(first, bool) != isinstance(second, bool):
         return False
     if isinstance(first, Opaque) or isinstance(second, Opaque):
-        return isinstance(first, Opaque) and isinstance(second, Opaque) and first == second
+        if first is not None and second is not None:
+            raise ExpressionError("a secret may only be compared with null")
+        return False
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(equal(a, b) for a, b in zip(first, second, strict=True))
     if isinstance(first, dict) and isinstance(second, dict):
