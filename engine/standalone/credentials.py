@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from engine.standalone.failures import StandaloneError
+
 _YEARS = dt.timedelta(days=3650)
 _RENEW = dt.timedelta(days=30)
 _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
@@ -104,7 +106,9 @@ def _server_certificate(directory: Path) -> None:
             return
     authority = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
     if not isinstance(authority, ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{directory / 'ca.key'} holds no ECDSA key; move it away to have a new one made")
+        raise StandaloneError(
+            f"{directory / 'ca.key'} holds no ECDSA key; move it away to have a new one made"
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     write_private(key_file, _pem(key))
     write_private(

@@ -1,0 +1,97 @@
+"""The HTTP edge: bearer token, bodies in, answers and watch streams out; aiohttp's only user here.
+
+A fault of the database becomes a 500 or 507 Status, never a broken connection. Logs no bodies and no
+tokens. Neighbours: `api` below, `server` above.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import sqlite3
+
+from aiohttp import web
+
+from engine.standalone.api import Answer, Api, Renderer, Request, encode, joined_warnings
+from engine.standalone.decoding import MAX_BODY_BYTES
+from engine.standalone.failures import ApiFailure, storage_failed
+from engine.standalone.watching import Watch
+
+_HEALTH = {"/healthz", "/livez", "/readyz"}
+_LOG = logging.getLogger(__name__)
+
+
+class Edge:
+    """The handler of every request."""
+
+    def __init__(self, api: Api, token: str) -> None:
+        self._api = api
+        self._expected = f"Bearer {token}".encode()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        try:
+            if request.path in _HEALTH:
+                return web.Response(text="ok")
+            self._let_in(request)
+            answer = self._api.handle(await _read(request))
+            if answer.watch is not None and answer.render is not None:
+                return await _stream(request, answer.watch, answer.render)
+            return _respond(answer)
+        except ApiFailure as failure:
+            return _refusal(failure)
+        except sqlite3.Error as error:
+            _LOG.warning("%s %s: the database failed: %s", request.method, request.path, error)
+            return _refusal(storage_failed(error))
+
+    def _let_in(self, request: web.BaseRequest) -> None:
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self._expected):
+            raise ApiFailure(401, "Unauthorized", "Unauthorized")
+
+
+async def _read(request: web.BaseRequest) -> Request:
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            break
+    return Request(
+        method=request.method,
+        path=request.rel_url.raw_path,
+        query=request.query,
+        body=bytes(body),
+        media_type=request.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+        accept=request.headers.get("Accept", ""),
+        agent=request.headers.get("User-Agent", ""),
+    )
+
+
+def _respond(answer: Answer) -> web.Response:
+    response = web.Response(body=answer.body, status=answer.code, content_type=answer.media_type)
+    for text in joined_warnings(answer.warnings):
+        response.headers.add("Warning", text)
+    return response
+
+
+def _refusal(failure: ApiFailure) -> web.Response:
+    headers = {}
+    if "retryAfterSeconds" in failure.details:
+        headers["Retry-After"] = str(failure.details["retryAfterSeconds"])
+    body = encode(failure.body())
+    return web.Response(body=body, status=failure.code, content_type="application/json", headers=headers)
+
+
+async def _stream(request: web.BaseRequest, watch: Watch, render: Renderer) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    try:
+        async for event in watch.events():
+            await response.write(render.event(event))
+    except sqlite3.Error as error:
+        await response.write(encode({"type": "ERROR", "object": storage_failed(error).body()}) + b"\n")
+    except ConnectionError:
+        return response
+    await response.write_eof()
+    return response
