@@ -187,7 +187,7 @@ async def _join_kubernetes(machine: Machine) -> None:
 async def _install(machine: Machine, _order: Order) -> None:
     timing, pace = machine.fleet.pace.timing, machine.fleet.pace
     machine.busy = "install"
-    await pace.pause(timing.maintenance_apply)
+    await pace.wind_down(timing.maintenance_apply)
     machine.front.close()
     machine.maintenance = False
     machine.enter("installing")
@@ -225,7 +225,7 @@ async def _reset(machine: Machine, order: Order) -> None:
         machine.cluster.leave(machine)
     machine.phase("stopServices", order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
-    await machine.fleet.pace.pause(machine.fleet.pace.timing.wipe)
+    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.wipe)
     if order.wipe_all:
         machine.wipe(keep_system=order.keep_system)
     else:
@@ -242,7 +242,7 @@ async def _upgrade(machine: Machine, order: Order) -> None:
         machine.phase(phase, order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
     machine.phase("upgrade", order.actor)
-    await machine.fleet.pace.pause(machine.fleet.pace.timing.install)
+    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.install)
     machine.write(installed=version_of_image(order.image) or machine.version)
     machine.phase("kexec", order.actor)
     machine.enter("rebooting")
@@ -256,7 +256,7 @@ async def _stop_services(machine: Machine, order: Order, sequence: str, *, stage
     for phase in ("cleanup", "stopServices", "unmountSystem"):
         machine.phase(phase, order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
-    await machine.fleet.pace.pause(machine.fleet.pace.timing.stop_services)
+    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.stop_services)
     machine.sequence(sequence, "STOP", order.actor)
 
 

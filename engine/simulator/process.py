@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def run(settings: SimulatorSettings) -> None:
 async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
     async with AsyncExitStack() as stack:
         _lock(directory, stack)
-        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="talos-sim-")))
+        private = _private_folder(directory, stack)
         store = DiskStore(directory / "machines.sqlite")
         stack.callback(store.close)
         calls = CallLog(settings.calls)
@@ -106,6 +107,17 @@ async def _all_listen(fleet: Fleet, stopped: asyncio.Event) -> None:
     _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
+
+
+def _private_folder(directory: Path, stack: AsyncExitStack) -> Path:
+    """An empty folder for the sockets that only this process may use, under a name short enough for a socket."""
+    folder = directory / "sockets"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    stack.callback(os.close, descriptor)
+    return Path(f"/proc/self/fd/{descriptor}")
 
 
 def _stop_signals() -> asyncio.Event:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
+
+
+REPLY_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,7 @@ class Pace:
     async def pause(self, seconds: float) -> None:
         """Wait `seconds` of the machines' time."""
         await asyncio.sleep(seconds / self.speed)
+
+    async def wind_down(self, seconds: float) -> None:
+        """Wait as `pause` does, but at any speed long enough for the reply to the order to leave."""
+        await asyncio.sleep(max(seconds / self.speed, REPLY_S))
