@@ -85,6 +85,7 @@ def disjunction(left: Closure, right: Closure, *, strict: bool) -> Closure:
     return run
 
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "lt": lambda a, b: a < b,
     "lte": lambda a, b: a <= b,
@@ -101,9 +102,9 @@ def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) ->
 
         def equality(current: Value, scope: Scope) -> Value:
             first, second = left(current, scope), right(current, scope)
-            unknown = _unknown_in(first)
-            if unknown is None:
-                unknown = _unknown_in(second)
+            if type(first) in _SCALARS and type(second) in _SCALARS:
+                return (first == second and (type(first) is bool) is (type(second) is bool)) is wanted
+            unknown = first_unknown([first, second])
             return unknown if unknown is not None else equal(first, second) is wanted
 
         return equality
@@ -119,12 +120,6 @@ def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) ->
         return None
 
     return ordering
-
-
-def _unknown_in(value: Value) -> Unknown | None:
-    if type(value) is str or value is None:
-        return None
-    return first_unknown(value)
 
 
 def is_number(value: Value) -> bool:
