@@ -11,7 +11,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-
 REPLY_S: Final = 0.05
 
 
