@@ -18,7 +18,7 @@ from engine.standalone.cluster import Cluster
 from engine.standalone.conversion import from_stored, presented
 from engine.standalone.decoding import decode
 from engine.standalone.failures import bad_request
-from engine.standalone.kinds import Served
+from engine.standalone.kinds import Catalog, Served
 from engine.standalone.lists import list_page
 from engine.standalone.reviews import answer, review_of
 from engine.standalone.routes import Target, flag, target_of
@@ -124,7 +124,7 @@ class Api:
         """The answer; raises ApiFailure and sqlite3.Error."""
         fixed = self._fixed(request)
         if fixed is not None:
-            return Answer(encode(fixed))
+            return fixed
         target = target_of(request.path)
         if target is None:
             raise failures.not_served()
@@ -139,35 +139,17 @@ class Api:
             return self._single(request, served, target)
         return self._collection(request, served, target)
 
-    def _fixed(self, request: Request) -> dict[str, Any] | None:
+    def _fixed(self, request: Request) -> Answer | None:
         if request.method != "GET":
             return None
         catalog, parts = self._cluster.catalog, request.path.strip("/").split("/")
-        match parts:
-            case ["version"]:
-                return discovery.VERSION
-            case ["api" | "apis" as root] if discovery.AGGREGATED in request.accept:
-                form = "v2" if "v=v2;" in request.accept + ";" else "v2beta1"
-                return discovery.aggregated(catalog, core=root == "api", form=form)
-            case ["api"]:
-                return discovery.core_versions("127.0.0.1")
-            case ["apis"]:
-                return discovery.group_list(catalog)
-            case ["apis", group]:
-                return discovery.group(catalog, group)
-            case ["api", version]:
-                return discovery.resource_list(catalog, "", version)
-            case ["apis", group, version]:
-                return discovery.resource_list(catalog, group, version)
-            case ["openapi", "v2"]:
-                return openapi.swagger(catalog)
-            case ["openapi", "v3"]:
-                return openapi.index(catalog)
-            case ["openapi", "v3", "api", version]:
-                return openapi.document(catalog, "", version)
-            case ["openapi", "v3", "apis", group, version]:
-                return openapi.document(catalog, group, version)
-        return None
+        if parts in (["api"], ["apis"]) and discovery.AGGREGATED in request.accept:
+            form = "v2" if "v=v2;" in request.accept + ";" else "v2beta1"
+            body = discovery.aggregated(catalog, core=parts == ["api"], form=form)
+            media_type = f"application/json;g={discovery.AGGREGATED};v={form};as=APIGroupDiscoveryList"
+            return Answer(encode(body), media_type=media_type)
+        found = _openapi(catalog, parts[1:]) if parts[0] == "openapi" else _discovered(catalog, parts)
+        return Answer(encode(found)) if found is not None else None
 
     def _collection(self, request: Request, served: Served, target: Target) -> Answer:
         render = Renderer(served, request.accept, request.query)
@@ -247,6 +229,36 @@ class Api:
             metadata = json.loads(item)["metadata"]
             self._cluster.deleter.delete(served, metadata.get("namespace", ""), metadata["name"], options)
         return Answer(render.many(page.items, page.metadata()))
+
+
+def _discovered(catalog: Catalog, parts: list[str]) -> dict[str, Any] | None:
+    match parts:
+        case ["version"]:
+            return discovery.VERSION
+        case ["api"]:
+            return discovery.core_versions("127.0.0.1")
+        case ["apis"]:
+            return discovery.group_list(catalog)
+        case ["apis", group]:
+            return discovery.group(catalog, group)
+        case ["api", version]:
+            return discovery.resource_list(catalog, "", version)
+        case ["apis", group, version]:
+            return discovery.resource_list(catalog, group, version)
+    return None
+
+
+def _openapi(catalog: Catalog, parts: list[str]) -> dict[str, Any] | None:
+    match parts:
+        case ["v2"]:
+            return openapi.swagger(catalog)
+        case ["v3"]:
+            return openapi.index(catalog)
+        case ["v3", "api", version]:
+            return openapi.document(catalog, "", version)
+        case ["v3", "apis", group, version]:
+            return openapi.document(catalog, group, version)
+    return None
 
 
 def _fits(served: Served, target: Target) -> bool:

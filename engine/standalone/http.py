@@ -68,7 +68,8 @@ async def _read(request: web.BaseRequest) -> Request:
 
 
 def _respond(answer: Answer) -> web.Response:
-    response = web.Response(body=answer.body, status=answer.code, content_type=answer.media_type)
+    headers = {"Content-Type": answer.media_type}
+    response = web.Response(body=answer.body, status=answer.code, headers=headers)
     for text in joined_warnings(answer.warnings):
         response.headers.add("Warning", text)
     return response

@@ -11,6 +11,7 @@ Never parses more than metadata; never interprets a kind. Neighbours: `objects`,
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,8 @@ class Store:
     def __init__(self, path: Path, *, log_limit: int = DEFAULT_LOG_LIMIT) -> None:
         self._log_limit = log_limit
         try:
+            # Made before SQLite does: the files beside it take over its mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=2.0, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -80,7 +83,6 @@ class Store:
                 f"cannot use the database {path}: {error}; check the disk, or move the file away to start empty"
             ) from error
         self.compacted = first - 1 if first else FIRST_REVISION
-        path.chmod(0o600)
 
     def close(self) -> None:
         """Release the file; further calls fail."""
