@@ -77,7 +77,7 @@ class Builder:
                 f"`{node.value}` is text here, not an expression",
                 f"write ${{{node.value}}}",
             )
-        return LiteralForm(node, node.value.replace("$${", "${"))
+        return LiteralForm(node, node.value)
 
     def _template(self, node: ScalarNode) -> TemplateForm | LiteralForm | None:
         try:
@@ -88,6 +88,8 @@ class Builder:
             return LiteralForm(node, OMIT)
         if template is None:
             return None
+        if not template.expressions:
+            return LiteralForm(node, "".join(part for part in template.parts if isinstance(part, str)))
         sites = tuple(
             Site(expression, node, expression.offset, facts_of(expression, picked=self._picked))
             for expression in template.expressions

@@ -21,6 +21,7 @@ from engine.ruleset.model import Connect, ForEach, Position
 from engine.ruleset.units import Role, Schema, Unit, Use
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 BOOLEAN: Final[Schema] = {"type": "boolean"}

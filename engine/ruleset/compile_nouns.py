@@ -72,7 +72,7 @@ def compile_rollout(compiler: Compiler, unit: Unit, node: Node, writer: Writer) 
     last = compiler.use(unit, get(node, "last"), "test", BOOLEAN)
     gate = compiler.use(unit, get(node, "gate"), "gate", BOOLEAN)
     lane = compiler.use(unit, get(node, "lane"), "text", TEXT)
-    most = compiler.use(unit, get(node, "maxUnavailable"), "value", _COUNT)
+    most = compiler.use(unit, get(node, "maxUnavailable"), "guard", _COUNT)
     do_node = get(node, "do")
     kube = get(do_node, "kube")
     do = writer(compiler, unit, kube) if isinstance(kube, MapNode) else None

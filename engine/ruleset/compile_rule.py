@@ -14,6 +14,7 @@ from engine.base.values import Value
 from engine.base.yamlnodes import ListNode, MapNode, Node, plain
 from engine.ruleset.compile_common import (
     BOOLEAN,
+    DURATION_PATTERN,
     TEXT,
     Compiler,
     get,
@@ -32,6 +33,7 @@ from engine.ruleset.parts import Named, Source
 from engine.ruleset.units import Schema, Unit
 
 _MODES: Schema = {"type": "string", "enum": ["act", "dryrun", "nothing"]}
+_EVERY: Schema = {"type": ["string", "number"], "pattern": DURATION_PATTERN}
 _ENGINE_STATUS = frozenset({"conditions", "observedGeneration", "intents", "sent"})
 
 
@@ -80,7 +82,7 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
             compiler, units, "for.where", get(source.section("for"), "where"), BOOLEAN, self_only=True
         ),
         mode=_single(compiler, units, "mode", source.mode.node if source.mode else None, _MODES),
-        every=_single(compiler, units, "on.every", get(on, "every"), {"type": ["string", "number"]}),
+        every=_single(compiler, units, "on.every", get(on, "every"), _EVERY),
         backoff=_backoff(compiler, get(on, "backoff")),
         serialize=_single(compiler, units, "on.serialize", get(on, "serialize"), TEXT),
         let=let,

@@ -109,7 +109,7 @@ def _once(compiler: Compiler, unit: Unit, node: Node | None) -> Once | None:
     if not isinstance(node, MapNode):
         return None
     key = compiler.need(unit, get(node, "key"), "once", TEXT)
-    target = compiler.use(unit, get(node, "target"), "value", TEXT)
+    target = compiler.use(unit, get(node, "target"), "connect", TEXT)
     unit.once_target = target
     return Once(key=key, target=target)
 

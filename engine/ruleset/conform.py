@@ -7,6 +7,7 @@ of names, `check` runs it after the names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -186,12 +187,24 @@ class Typing:
                 "use default(x, ...), or compare with null first",
             )
         self._enum(form, found, schema)
+        self._pattern(form, schema)
 
     def _enum(self, form: Compiled, found: Type, schema: Schema) -> None:
         choices = {item for item in schema.get("enum") or () if isinstance(item, str)}
         for word in sorted(found.enum - choices) if choices else ():
             self._at_form(
                 form, "not-in-enum", f"`{word}` is none of the words allowed here", suggest(word, choices)
+            )
+
+    def _pattern(self, form: Compiled, schema: Schema) -> None:
+        text = form.value if isinstance(form, LiteralForm) else None
+        pattern = schema.get("pattern")
+        if isinstance(text, str) and isinstance(pattern, str) and not re.search(pattern, text):
+            self._at_form(
+                form,
+                "wrong-value",
+                f"`{text}` does not have the form that is wanted here",
+                f"it must match {pattern}",
             )
 
     def _list(self, form: ListForm, schema: Schema | None, at: _At) -> None:
