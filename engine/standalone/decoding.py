@@ -1,4 +1,4 @@
-"""Request bodies to JSON values: JSON or YAML, bounded, with nothing a JSON document could not hold.
+"""Request bodies to JSON values: JSON, YAML or Kubernetes protobuf, bounded, with nothing a JSON document could not hold.
 
 Raises 400, 413 or 415. Neighbours: `http`.
 """
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import yaml
 
 from engine.standalone.failures import ApiFailure, bad_request
+from engine.standalone.wire import MEDIA_TYPE, from_wire
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 _JSON = {"application/json", "application/json-patch+json", "application/merge-patch+json", ""}
@@ -38,6 +39,8 @@ def decode(data: bytes, media_type: str) -> Any:
         if media_type in _YAML:
             # Through JSON and back: aliases are unfolded, and what JSON cannot hold is refused.
             return json.loads(json.dumps(yaml.load(data, Loader=_PlainLoader), allow_nan=False))  # noqa: S506
+        if media_type == MEDIA_TYPE:
+            return from_wire(data)
         if media_type in _JSON:
             return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
