@@ -81,6 +81,8 @@ class TalosClient:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(timeout_s)
+        except concurrent.futures.CancelledError as error:
+            raise OutcomeUnknown("the client was closed meanwhile", code="CANCELLED") from error
         except concurrent.futures.TimeoutError as error:
             if future.done():
                 raise

@@ -103,12 +103,13 @@ class Connections:
             finally:
                 await connection.close()
             return
+        if connection.closed:
+            raise _cut_at_once(address)
         connection.users += 1
         try:
             yield connection
         finally:
-            connection.users -= 1
-            self._evict()
+            self._give_back(connection)
 
     async def close(self) -> None:
         """End every connection and take the folder away."""
@@ -171,9 +172,7 @@ class Connections:
                 path.unlink(missing_ok=True)
         if connection.closed:
             await channel.close(None)
-            raise Unreachable(
-                "cut the connection at once", source=str(address), sent="no", code="ConnectionReset"
-            )
+            raise _cut_at_once(address)
         return connection
 
     async def _accept(self, listener: socket.socket, address: Address) -> socket.socket:
@@ -197,7 +196,15 @@ class Connections:
         connection.closed = True
         if key is not None and self._kept.get(key) is connection:
             del self._kept[key]
+            # Closing a channel cancels its calls; those learn from gRPC what happened, the last one closes it.
+            if connection.users == 0:
+                self._end_later(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        connection.users -= 1
+        if connection.closed and connection.users == 0:
             self._end_later(connection)
+        self._evict()
 
     def _evict(self) -> None:
         idle = [key for key, connection in self._kept.items() if connection.users == 0]
@@ -208,6 +215,11 @@ class Connections:
         task = asyncio.get_running_loop().create_task(connection.close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _cut_at_once(address: Address) -> Unreachable:
+    message = "the machine cut the connection before anything was sent"
+    return Unreachable(message, source=str(address), sent="no", code="ConnectionReset")
 
 
 def _retrieved(task: asyncio.Task[Connection]) -> None:
