@@ -97,6 +97,7 @@ def _apply_in_maintenance(machine: Machine, text: str, mode: str, *, dry_run: bo
     machine.busy = "install"
     machine.write(config=text)
     machine.orders.put_nowait(Order("install" if machine.disk.installed is None else "reboot"))
+    machine.enter("installing" if machine.disk.installed is None else "rebooting")
     reply: dict[str, Any] = {"warnings": warnings}
     return reply if old else {**reply, "mode": "NO_REBOOT", "mode_details": _TEXTS["NO_REBOOT"]}
 

@@ -187,10 +187,10 @@ async def _join_kubernetes(machine: Machine) -> None:
 async def _install(machine: Machine, _order: Order) -> None:
     timing, pace = machine.fleet.pace.timing, machine.fleet.pace
     machine.busy = "install"
+    machine.enter("installing")
     await pace.wind_down(timing.maintenance_apply)
     machine.front.close()
     machine.maintenance = False
-    machine.enter("installing")
     machine.sequence("install", "START")
     machine.phase("install")
     text = machine.disk.config

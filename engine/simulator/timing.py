@@ -19,7 +19,7 @@ class Timing:
     """Durations in seconds at speed 1, in the order in which a new machine meets them."""
 
     firmware: float = 0.8  # power on or reboot until the kernel has an address
-    maintenance_apply: float = 0.2  # from the reply to ApplyConfiguration until the installer runs
+    maintenance_apply: float = 0.1  # from the reply to ApplyConfiguration until the installer runs
     install: float = 1.5  # pull and write the system to the disk
     stop_services: float = 0.3  # before a reboot, shutdown or reset
     apid: float = 0.4  # until the API answers on a configured machine
