@@ -1,7 +1,7 @@
 """Nodes of a rule file to forms: finds `${...}`, `cases:`, `key?:`, and compiles each expression once.
 
 Reports expressions that cannot be parsed, at the place inside the text, and goes on. Never checks
-names or types. Neighbours: `forms` holds the results, `compile_common` asks for them.
+names or types. Neighbours: `forms` holds the results, `compile_context` asks for them.
 """
 
 from __future__ import annotations

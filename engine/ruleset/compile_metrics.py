@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode, plain
-from engine.ruleset.compile_common import LIST, TEXT, Compiler, get, position_of, text
+from engine.ruleset.compile_context import LIST, TEXT, Compiler, get, position_of, text
 from engine.ruleset.errors import suggest
 from engine.ruleset.forms import Compiled
 from engine.ruleset.model import ForEach, MetricRule

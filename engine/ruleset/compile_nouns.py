@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from engine.base.yamlnodes import MapNode, Node
-from engine.ruleset.compile_common import (
+from engine.ruleset.compile_context import (
     BOOLEAN,
     LIST,
     MAYBE_TEXT,

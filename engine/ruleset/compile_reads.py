@@ -12,7 +12,7 @@ from typing import Any, Final
 from engine import protocol
 from engine.base.yamlnodes import MapNode, Node
 from engine.capabilities.contract import Capability
-from engine.ruleset.compile_common import TEXT, Compiler, get, position_of, text, texts
+from engine.ruleset.compile_context import TEXT, Compiler, get, position_of, text, texts
 from engine.ruleset.errors import suggest
 from engine.ruleset.model import CallRead, CosiRead, KubeGet, KubeList, ObserveRule, Source, TalosRead
 from engine.ruleset.parts import Named

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from engine.base.kinds import Kind
 from engine.base.values import Value
 from engine.base.yamlnodes import ListNode, MapNode, Node, plain
-from engine.ruleset.compile_common import (
+from engine.ruleset.compile_context import (
     BOOLEAN,
     DURATION_PATTERN,
     TEXT,

@@ -12,7 +12,7 @@ from engine import protocol
 from engine.base.kinds import Kind
 from engine.base.yamlnodes import MapNode, Node, ScalarNode
 from engine.capabilities.contract import Effect
-from engine.ruleset.compile_common import (
+from engine.ruleset.compile_context import (
     BOOLEAN,
     TEXT,
     TEXT_MAP,

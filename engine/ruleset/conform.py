@@ -264,7 +264,7 @@ class Typing:
             return
         found = infer(form.sites[0].expression, at.types, at.current, facts=at.facts).type
         path = form.sites[0].facts.path
-        if not found.nullable or path is None:
+        if not found.nullable or path is None or (found.kind == "opaque" and not at.use.opaque):
             return
         reads = {path, *self._closure.reads([form])}
         observed = {item for item in reads if item[0] == "obs"}

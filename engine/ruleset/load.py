@@ -19,7 +19,7 @@ from engine.ruleset.agreement import check_agreement
 from engine.ruleset.build import Builder
 from engine.ruleset.catalog import Catalog, definitions
 from engine.ruleset.check import check_engine_metrics, check_rule
-from engine.ruleset.compile_common import Compiler
+from engine.ruleset.compile_context import Compiler
 from engine.ruleset.compile_metrics import compile_metric
 from engine.ruleset.compile_rule import compile_rule
 from engine.ruleset.crd import make_crd, plural_of

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from engine.base.yamlnodes import Node
 from engine.ruleset.closure import Closure
-from engine.ruleset.compile_common import get
+from engine.ruleset.compile_context import get
 from engine.ruleset.errors import Report
 from engine.ruleset.forms import Compiled, sites_of
 from engine.ruleset.units import Unit
