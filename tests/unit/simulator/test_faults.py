@@ -71,6 +71,26 @@ def test_drift_changes_the_configuration_behind_everybodys_back(single: Simulati
         assert b"kernel.panic" in client.message("cosi.resource.State/Get", CONFIG).resource.spec.proto_spec
 
 
+def test_garbage_and_half_a_handshake_disturb_nobody_else(single: Simulation) -> None:
+    address = single.addresses[0]
+    with socket.create_connection((address, 50000), timeout=5) as half, single.admin(address) as client:
+        half.sendall(b"\x16\x03\x01")
+        with socket.create_connection((address, 50000), timeout=5) as garbage:
+            garbage.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while garbage.recv(100):
+                pass
+        client.call(VERSION)
+
+
+def test_a_message_beyond_32_mib_is_refused_and_one_below_is_read(single: Simulation) -> None:
+    method = "machine.MachineService/ApplyConfiguration"
+    with single.admin(single.addresses[0]) as client:
+        for size, code in ((20 << 20, "INVALID_ARGUMENT"), (33 << 20, "RESOURCE_EXHAUSTED")):
+            with pytest.raises(grpc.RpcError) as caught:
+                client.call(method, {"data": "#" * size, "mode": "AUTO"})
+            assert caught.value.code().name == code
+
+
 def test_a_wrong_order_is_answered_with_what_is_wrong(single: Simulation) -> None:
     assert single.control(op="explode", machine=single.addresses[0])["ok"] is False
     assert "127.0.0.9" in single.control(op="power-off", machine="127.0.0.9")["error"]
