@@ -138,7 +138,8 @@ def test_a_call_that_is_not_answered_in_time_may_have_been_sent(network, call, e
     assert node.received["Version"] == 1
 
 
-def test_a_call_that_the_node_cuts_off_may_have_been_sent(network, call):
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_call_that_the_node_cuts_off_may_have_been_sent(network, call, exclusive):
     node = network.node(1)
 
     def cut(_request, _context):
@@ -148,7 +149,7 @@ def test_a_call_that_the_node_cuts_off_may_have_been_sent(network, call):
 
     node.handlers["Version"] = cut
     with pytest.raises(OutcomeUnknown) as caught:
-        call(address(1), WHO, exclusive=True)
+        call(address(1), WHO, exclusive=exclusive)
     assert (caught.value.code, caught.value.sent) == ("UNAVAILABLE", "unknown")
 
 
