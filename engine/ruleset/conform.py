@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engine.expr import Type, infer
 from engine.expr.facts import Path
+from engine.ruleset.accepts import fits, is_open, kinds, stranger, takes_null, words
 from engine.ruleset.closure import Closure
 from engine.ruleset.errors import Report, suggest
 from engine.ruleset.forms import (
@@ -163,9 +164,9 @@ class Typing:
             return
         if schema is None or found.kind in ("any", "omit", "remove"):
             return
-        wanted = _kinds(schema)
+        wanted = kinds(schema)
         if found.kind == "null":
-            if not _takes_null(schema):
+            if not takes_null(schema):
                 self._at_form(
                     form,
                     "null-given",
@@ -173,11 +174,11 @@ class Typing:
                     "leave the key out, or use omit()",
                 )
             return
-        if wanted and not _fits(found, wanted):
+        if wanted and not fits(found, wanted):
             code = "not-boolean" if wanted == {"boolean"} and role in _STRICT else "wrong-type"
-            self._at_form(form, code, f"this is a {found.not_null()}; {_words(wanted)} is wanted", "")
+            self._at_form(form, code, f"this is a {found.not_null()}; {words(wanted)} is wanted", "")
             return
-        if found.nullable and role in _STRICT and not _takes_null(schema):
+        if found.nullable and role in _STRICT and not takes_null(schema):
             self._at_form(
                 form,
                 "may-be-null",
@@ -188,6 +189,14 @@ class Typing:
             )
         self._enum(form, found, schema)
         self._pattern(form, schema)
+        unknown = stranger(found, schema)
+        if unknown:
+            self._at_form(
+                form,
+                "unknown-key",
+                f"this has a key `{unknown}`, which does not exist here",
+                suggest(unknown, schema.get("properties", {})),
+            )
 
     def _enum(self, form: Compiled, found: Type, schema: Schema) -> None:
         choices = {item for item in schema.get("enum") or () if isinstance(item, str)}
@@ -210,30 +219,30 @@ class Typing:
     def _list(self, form: ListForm, schema: Schema | None, at: _At) -> None:
         items = None
         if schema is not None:
-            wanted = _kinds(schema)
+            wanted = kinds(schema)
             if wanted and "array" not in wanted:
-                self._at_form(form, "wrong-type", f"this is a list; {_words(wanted)} is wanted", "")
+                self._at_form(form, "wrong-type", f"this is a list; {words(wanted)} is wanted", "")
                 return
             items = schema.get("items")
         for item in form.items:
             self._conform(item, items, at)
 
     def _map(self, form: MapForm, schema: Schema | None, at: _At) -> None:
-        wanted = _kinds(schema) if schema is not None else set()
+        wanted = kinds(schema) if schema is not None else set()
         if wanted and "object" not in wanted:
-            self._at_form(form, "wrong-type", f"this is a map; {_words(wanted)} is wanted", "")
+            self._at_form(form, "wrong-type", f"this is a map; {words(wanted)} is wanted", "")
             return
         known: Mapping[str, Any] = (schema or {}).get("properties", {})
         other = (schema or {}).get("additionalProperties")
-        is_open = (
-            schema is None or not (known or other is False or isinstance(other, Mapping)) or _is_open(schema)
+        free = (
+            schema is None or not (known or other is False or isinstance(other, Mapping)) or is_open(schema)
         )
         misspelt = False
         for entry in form.entries:
             if entry.key_form is not None:
                 self._conform(entry.key_form, {"type": "string"}, at)
             inner = known.get(entry.key, other if isinstance(other, Mapping) else None)
-            if inner is None and not is_open and entry.key_form is None:
+            if inner is None and not free and entry.key_form is None:
                 misspelt = True
                 self._report.add(
                     entry.key_node,
@@ -258,7 +267,7 @@ class Typing:
 
     def _absent_as_null(self, form: Compiled, schema: Schema, at: _At) -> None:
         """An object that is not there, given as null to a key that may be left out, reads as "not given"."""
-        if at.use.role not in ("with", "make", "request") or _takes_null(schema):
+        if at.use.role not in ("with", "make", "request") or takes_null(schema):
             return
         if not isinstance(form, TemplateForm) or not form.whole or form.sites[0] in self._names.wrong:
             return
@@ -288,44 +297,3 @@ def _present(unit: Unit) -> frozenset[Path]:
     form = unit.present
     path = form.sites[0].facts.path if isinstance(form, TemplateForm) and form.whole else None
     return frozenset(path[:end] for end in range(1, len(path) + 1)) if path else frozenset()
-
-
-def _kinds(schema: Schema) -> set[str]:
-    if schema.get("x-opaque"):
-        return {"string"}
-    if schema.get("x-kubernetes-int-or-string"):
-        return {"string", "integer"}
-    kinds = schema.get("type")
-    names = {kinds} if isinstance(kinds, str) else set(kinds or ())
-    return names - {"null"}
-
-
-def _takes_null(schema: Schema) -> bool:
-    kinds = schema.get("type")
-    if bool(schema.get("nullable")) or (isinstance(kinds, list) and "null" in kinds) or not _kinds(schema):
-        return True
-    return any(_takes_null(item) for item in schema.get("anyOf") or schema.get("oneOf") or ())
-
-
-def _is_open(schema: Schema) -> bool:
-    return (
-        bool(schema.get("x-kubernetes-preserve-unknown-fields")) or schema.get("additionalProperties") is True
-    )
-
-
-def _fits(found: Type, wanted: set[str]) -> bool:
-    if found.kind in wanted or (found.kind in ("timestamp", "opaque") and "string" in wanted):
-        return True
-    return found.kind == "integer" and "number" in wanted
-
-
-def _words(wanted: set[str]) -> str:
-    names = {
-        "object": "a map",
-        "array": "a list",
-        "string": "text",
-        "boolean": "true or false",
-        "integer": "a whole number",
-        "number": "a number",
-    }
-    return " or ".join(sorted(names.get(kind, kind) for kind in wanted))

@@ -65,8 +65,6 @@ def test_all_mistakes_of_all_files_are_told_at_once() -> None:
 
 
 def test_a_mistake_of_shape_does_not_hide_the_others_of_its_file(tmp_path: Path) -> None:
-    text = (
-        (FOLDER / "08-misspelt-step-key.yaml").read_text("utf-8").replace("'configured'", "'confgured'")
-    )
+    text = (FOLDER / "08-misspelt-step-key.yaml").read_text("utf-8").replace("'configured'", "'confgured'")
     (tmp_path / "rule.yaml").write_text(text, "utf-8")
     assert [error.code for error in mistakes(tmp_path / "rule.yaml")] == ["not-in-enum", "unknown-key"]
