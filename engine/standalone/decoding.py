@@ -19,7 +19,7 @@ _JSON |= {"application/strategic-merge-patch+json", "application/octet-stream"}
 _YAML = {"application/yaml", "application/apply-patch+yaml"}
 
 
-class _PlainLoader(yaml.CSafeLoader):
+class _PlainSafeLoader(yaml.CSafeLoader):
     """YAML without timestamps: they stay the strings they were written as."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  replaces PyYAML's own class attribute
@@ -38,7 +38,7 @@ def decode(data: bytes, media_type: str) -> Any:
     try:
         if media_type in _YAML:
             # Through JSON and back: aliases are unfolded, and what JSON cannot hold is refused.
-            return json.loads(json.dumps(yaml.load(data, Loader=_PlainLoader), allow_nan=False))  # noqa: S506
+            return json.loads(json.dumps(yaml.load(data, Loader=_PlainSafeLoader), allow_nan=False))  # noqa: S506
         if media_type == MEDIA_TYPE:
             return from_wire(data)
         if media_type in _JSON:

@@ -110,7 +110,7 @@ class StandaloneApi:
         cluster = Cluster(self._directory / "objects.db", self._crd_directory, log_limit=self._log_limit)
         edge = Edge(Api(cluster, held.token), held.token)
         server = web.Server(edge.handle, handler_cancellation=True, keepalive_timeout=_KEEPALIVE_S)
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         sweeping = asyncio.create_task(cluster.collector.run())
         try:
@@ -120,14 +120,13 @@ class StandaloneApi:
             await self._ending.wait()
         finally:
             sweeping.cancel()
-            await server.shutdown(timeout=0.2)
             await runner.cleanup()
             cluster.store.close()
 
     async def _listen(self, runner: web.ServerRunner, held: Credentials) -> int:
         candidates = [self._port] if self._port else [last_port(self.kubeconfig), 0]
         for port in candidates:
-            site = web.TCPSite(runner, _LOOPBACK, port, ssl_context=held.context, shutdown_timeout=0.2)
+            site = web.TCPSite(runner, _LOOPBACK, port, ssl_context=held.context)
             try:
                 await site.start()
             except OSError as error:
