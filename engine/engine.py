@@ -23,6 +23,7 @@ from engine.capabilities.identities import Identities
 from engine.capabilities.memo import Memo
 from engine.capabilities.registry import all_capabilities
 from engine.endpoints import listeners
+from engine.freshness import OwnWrites
 from engine.measure import Meter
 from engine.nodes import Nodes
 from engine.observe import Observer
@@ -91,6 +92,7 @@ class Engine:
         nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
         cpu = threading.Lock()
+        writes = OwnWrites()
         known = {"loopbackOnly": settings.loopback_only, "metaKey": False}
         return Hops(
             rules=self.rules.rules,
@@ -98,13 +100,14 @@ class Engine:
             readers=self._readers,
             observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu),
             actor=Actor(
-                KubeWriter(self._client, self.cache),
+                KubeWriter(self._client, self.cache, writes),
                 Lanes(self._client),
-                Intents(self._client),
+                Intents(self._client, writes),
                 Sender(nodes, all_capabilities(), run),
             ),
-            reporter=Reporter(self._client),
+            reporter=Reporter(self._client, writes),
             meter=self._meter,
+            writes=writes,
             ports=self._ports,
             cpu=cpu,
         )

@@ -25,6 +25,7 @@ from engine.capabilities.contract import Ports
 from engine.decide import decide
 from engine.evaluate import Evaluation
 from engine.expr.durations import seconds_in
+from engine.freshness import OwnWrites
 from engine.measure import Meter
 from engine.observe import Observer
 from engine.observe.snapshot import Sight
@@ -65,6 +66,7 @@ class Hops:
     actor: Actor
     reporter: Reporter
     meter: Meter
+    writes: OwnWrites
     ports: Callable[[str], Ports]
     cpu: AbstractContextManager[Any]
 
@@ -117,6 +119,8 @@ class Worker:
         live = self._hops.cache.get(key)
         if live is None:
             return self._gone(key)
+        if self._hops.writes.has_overtaken(key, live):
+            return PassEnd("requeue", SOON_S)
         ports = self._hops.ports(key.namespace)
         sight = self._hops.observer.observe(rule, key, live, ports)
         self._hops.readers.note(key, sight.objects, {(item.kind, item.namespace) for item in sight.lists})
@@ -142,6 +146,7 @@ class Worker:
     def _gone(self, key: Key) -> PassEnd:
         self._hops.meter.drop(key)
         self._hops.readers.forget(key)
+        self._hops.writes.forget(key)
         return PassEnd("not_found", None)
 
     def _pass(self, rule: Rule, key: Key, sight: Sight, ports: Ports) -> PassEnd:

@@ -16,6 +16,7 @@ from engine.base.errors import AlreadyExists, CapabilityError, Missing
 from engine.base.kinds import Key
 from engine.base.model import KubeWrite, Made, Outcome, OutcomeStatus, PlannedStep
 from engine.base.values import Opaque, Value, reveal
+from engine.freshness import OwnWrites
 from engine.ports.kube.client import KubeClient
 
 
@@ -28,26 +29,37 @@ class Cache(Protocol):
 class KubeWriter:
     """Writes through one client, comparing with one cache."""
 
-    def __init__(self, client: KubeClient, cache: Cache) -> None:
+    def __init__(self, client: KubeClient, cache: Cache, writes: OwnWrites) -> None:
         self._client = client
         self._cache = cache
+        self._writes = writes
 
     def live(self, key: Key) -> Mapping[str, Any]:
         """The object as the API server has it now; raises Missing when it is gone."""
         return self._client.get(key)
 
-    def write(self, step: PlannedStep, made: Mapping[str, Value] | None, *, dry: bool) -> Outcome:
-        """Carry out one KubeWrite; raises RemoteError."""
+    def write(self, step: PlannedStep, made: Mapping[str, Value] | None, *, manager: str, dry: bool) -> Outcome:
+        """Carry out one KubeWrite as `manager`; raises RemoteError.
+
+        Two kinds that write to one object have managers of their own, so that neither takes away what
+        the other one has written.
+        """
         write = step.effect
         assert isinstance(write, KubeWrite)
         seen = self._cache.get(write.target)
-        status, message = self._write(write, seen, made, dry=dry)
+        status, message = self._write(write, seen, made, manager=manager, dry=dry)
         if dry and status not in ("unchanged", "failed"):
             message, status = f"would have {status} {write.target}", "would"
         return Outcome(id=step.id, item=step.item, status=status, message=message)
 
     def _write(
-        self, write: KubeWrite, seen: Mapping[str, Any] | None, made: Mapping[str, Value] | None, *, dry: bool
+        self,
+        write: KubeWrite,
+        seen: Mapping[str, Any] | None,
+        made: Mapping[str, Value] | None,
+        *,
+        manager: str,
+        dry: bool,
     ) -> tuple[OutcomeStatus, str]:
         if write.verb == "delete":
             return self._delete(write.target, seen, dry=dry)
@@ -58,9 +70,11 @@ class KubeWriter:
             return "unchanged", ""
         if write.verb == "patch":
             change = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-            self._client.patch(write.target, reveal(change), dry_run=dry)
+            written = self._client.patch(write.target, reveal(change), dry_run=dry)
         else:
-            self._client.apply(write.target, reveal(_as_stored(manifest)), dry_run=dry)
+            written = self._client.apply(write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry)
+        if seen is not None and not dry:
+            self._writes.note(write.target, seen, written)
         return ("created" if seen is None else "updated"), str(write.target)
 
     def _create(
@@ -106,7 +120,9 @@ class KubeWriter:
     def _set_finalizers(self, key: Key, seen: Mapping[str, Any], names: list[str]) -> Mapping[str, Any]:
         version = seen["metadata"]["resourceVersion"]
         body = {"metadata": {"finalizers": names, "resourceVersion": version}}
-        return self._client.patch(key, body)
+        written = self._client.patch(key, body)
+        self._writes.note(key, seen, written)
+        return written
 
 
 def _with_creation(write: KubeWrite, seen: Mapping[str, Any] | None) -> dict[str, Any]:

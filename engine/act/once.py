@@ -15,14 +15,16 @@ from engine.base.errors import Conflict
 from engine.base.intents import as_written
 from engine.base.kinds import Key
 from engine.base.model import Intent, PlannedStep
+from engine.freshness import OwnWrites
 from engine.ports.kube.client import KubeClient
 
 
 class Intents:
     """Keeps `status.intents` of objects."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, writes: OwnWrites) -> None:
         self._client = client
+        self._writes = writes
 
     def open(self, key: Key, step: PlannedStep, seen: Mapping[str, Any], now: float) -> None:
         """Record one more attempt of the step's intent.
@@ -42,10 +44,9 @@ class Intents:
         if (current is None) != (intent.attempt == 0) or (current and current["attempt"] != intent.attempt):
             raise Conflict(f"the intent {intent.key} was written by somebody else", sent="no", operation=step.id)
         entry = as_written(Intent(key=intent.key, target=intent.target, attempt=intent.attempt + 1, at=now))
-        self._client.patch_status(
-            key,
-            {
-                "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
-                "status": {"intents": [*(item for item in written if item["key"] != intent.key), entry]},
-            },
-        )
+        body = {
+            "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
+            "status": {"intents": [*(item for item in written if item["key"] != intent.key), entry]},
+        }
+        self._writes.note(key, seen, live)
+        self._writes.note(key, live, self._client.patch_status(key, body))

@@ -25,6 +25,9 @@ from engine.capabilities.contract import Ports
 from engine.ruleset.model import Rule
 
 
+MANAGER = "talos-operator"
+
+
 @dataclass(frozen=True, slots=True)
 class Performed:
     """What became of a plan. `again`: run once more soon, something was sent or refused for now."""
@@ -86,7 +89,7 @@ class Actor:
                 other = self._lanes.holder(step.lane)
                 return Outcome(id=step.id, item=step.item, status="waiting", message=f"{other} is being changed")
             if isinstance(step.effect, KubeWrite):
-                return self._kube.write(step, self._made(step, ports), dry=dry)
+                return self._kube.write(step, self._made(step, ports), manager=f"{MANAGER}-{rule.controller}", dry=dry)
             if step.once is not None and not dry:
                 self._intents.open(key, step, live, ports.now)
             elif not dry:

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.base.errors import Conflict, Missing
 from engine.base.model import Condition, Outcome, Plan, Snapshot
+from engine.freshness import OwnWrites
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.events import EventRecord
 from engine.report.assess import Assessment
@@ -21,8 +22,9 @@ from engine.ruleset.model import EventReasons, Rule, Step
 class Reporter:
     """Reports through one client."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, writes: OwnWrites) -> None:
         self._client = client
+        self._writes = writes
 
     def publish(
         self, rule: Rule, snapshot: Snapshot, plan: Plan, outcomes: Iterable[Outcome], verdict: Assessment
@@ -34,7 +36,7 @@ class Reporter:
                 # Intents are only ever written under the version that they were read at.
                 body["metadata"] = {"resourceVersion": snapshot.object["metadata"]["resourceVersion"]}
             try:
-                self._client.patch_status(snapshot.key, body)
+                self._writes.note(snapshot.key, snapshot.object, self._client.patch_status(snapshot.key, body))
             except Missing:
                 return
         self.tell(rule, snapshot, plan, outcomes, verdict.conditions)
