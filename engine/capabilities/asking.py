@@ -43,7 +43,9 @@ async def ask(
     """The replies of one call; `bundle` None means maintenance mode. Raises RemoteError."""
     identity = None if bundle is None else ports.identities.of(bundle, ports.now)
     message = protocol.to_message(protocol.methods()[method], request or {})
-    return await ports.talos.call(address, identity, method, message, deadline_s=deadline_s, exclusive=exclusive)
+    return await ports.talos.call(
+        address, identity, method, message, deadline_s=deadline_s, exclusive=exclusive
+    )
 
 
 def host_of(url: str) -> str:

@@ -62,7 +62,9 @@ def _differing(live: str, wanted: str, source: str) -> list[str]:
     try:
         return comparison.text_paths(live, wanted)
     except ConfigError as error:
-        raise Garbled(f"the machine's configuration cannot be read: {error}", source=source, sent="yes") from None
+        raise Garbled(
+            f"the machine's configuration cannot be read: {error}", source=source, sent="yes"
+        ) from None
 
 
 def _digest(text: str) -> str:

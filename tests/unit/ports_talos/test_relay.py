@@ -109,8 +109,7 @@ def test_a_reader_that_is_slow_holds_the_node_back(bench):
     sent = []
 
     def speak(secured):
-        for _ in range(64):
-            sent.append(secured.send(b"x" * (1 << 20)))
+        sent.extend(secured.send(b"x" * (1 << 20)) for _ in range(64))
 
     one = bench(speak)
     assert eventually(lambda: len(one.relay._to_local) >= 1 << 18)
@@ -131,8 +130,7 @@ def test_a_node_that_does_not_read_holds_grpc_back(bench):
     one = bench(lambda _secured: go_on.wait(10))
     one.local.settimeout(0.3)
     with pytest.raises(TimeoutError):
-        for _ in range(64):
-            one.local.sendall(b"x" * (1 << 20))
+        one.local.sendall(b"x" * (64 << 20))
     assert len(one.relay._to_node) <= (1 << 18) + (1 << 17)
     go_on.set()
 
