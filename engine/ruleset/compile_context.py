@@ -61,7 +61,6 @@ class Compiler:
         self.report = report
         self.kinds: set[Kind] = set()
         self.operations: set[str] = set()
-        self.connect: Connect | None = None
         self.connect_node: MapNode | None = None
 
     def use(

@@ -68,7 +68,7 @@ def compile_rollout(compiler: Compiler, unit: Unit, node: Node, writer: Writer) 
     unit.locals[name] = items
     outdated = compiler.need(unit, get(node, "outdated"), "when", BOOLEAN)
     in_flight = compiler.need(unit, get(node, "inFlight"), "test", BOOLEAN)
-    healthy = compiler.use(unit, get(node, "healthy"), "gate", BOOLEAN)
+    healthy = compiler.use(unit, get(node, "healthy"), "test", BOOLEAN)
     last = compiler.use(unit, get(node, "last"), "test", BOOLEAN)
     gate = compiler.use(unit, get(node, "gate"), "gate", BOOLEAN)
     lane = compiler.use(unit, get(node, "lane"), "text", TEXT)

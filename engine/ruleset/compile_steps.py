@@ -64,8 +64,6 @@ def compile_step(compiler: Compiler, named: Named, sort: UnitSort) -> tuple[Unit
         or get(get(_noun(node), "prune"), "lane") is not None,
         has_once=once is not None,
         hazard=text(get(node, "hazard")),
-        gate=gate,
-        lane=lane,
     )
     if body is None:
         return unit, None
@@ -110,7 +108,6 @@ def _once(compiler: Compiler, unit: Unit, node: Node | None) -> Once | None:
         return None
     key = compiler.need(unit, get(node, "key"), "once", TEXT)
     target = compiler.use(unit, get(node, "target"), "connect", TEXT)
-    unit.once_target = target
     return Once(key=key, target=target)
 
 

@@ -26,25 +26,16 @@ def check_lanes(units: Iterable[Unit], closure: Closure, report: Report) -> None
         gated.append((unit, evidence, _lane_node(unit)))
     for index, (unit, evidence, lane) in enumerate(gated):
         for other, other_evidence, other_lane in gated[:index]:
-            shared = evidence & other_evidence & _reads_only(closure, unit, other)
-            if not shared or lane is None or other_lane is None or _words(lane) == _words(other_lane):
+            shared = evidence & other_evidence
+            if not shared or (lane is not None and _words(lane) == _words(other_lane)):
                 continue
             message = f"this and `{other.name}` both ask `obs.{min(shared)}` before they disrupt, on different lanes"
             report.add(
-                lane,
+                lane or unit.node,
                 "lanes-differ",
                 message,
                 "give both the same `lane`: otherwise each passes its gate and two go down",
             )
-
-
-def _reads_only(closure: Closure, *units: Unit) -> frozenset[str]:
-    """The observations that the gates themselves read, items of the steps left out."""
-    names: set[str] = set()
-    for unit in units:
-        gates = [use.form for use in unit.uses if use.role == "gate"]
-        names |= {path[1] for path in closure.reads(gates) if path[0] == "obs" and len(path) > 1}
-    return frozenset(names)
 
 
 def _disrupts(unit: Unit) -> bool:
@@ -65,7 +56,7 @@ def _lane_node(unit: Unit) -> Node | None:
     return None
 
 
-def _words(node: Node) -> str:
+def _words(node: Node | None) -> str:
     return getattr(node, "text", "").replace(" ", "")
 
 

@@ -23,9 +23,6 @@ Role = Literal[
 ]  # fmt: skip
 """`test` is any boolean besides the guards of a step: `is`, `inFlight`, `where` and so on."""
 
-PAYLOAD: Final = frozenset({"with", "request", "body", "name", "connect", "identity", "make", "items"})
-"""Roles whose value reaches the outside when the unit is a writing step."""
-
 UnitSort = Literal["let", "obs", "act", "final", "cond", "status", "metric", "rule"]
 
 
@@ -59,7 +56,6 @@ class Unit:
     event: Mapping[str, Schema] | None = None
     self_only: bool = False
     step: StepFacts | None = None
-    once_target: Compiled | None = None
     made_schema: Schema | None = None
     value_schema: Schema | None = None
     """For a read: the type of the raw answer. For a step: that of `act.<id>`."""
@@ -81,9 +77,6 @@ class StepFacts:
     has_lane: bool = False
     has_once: bool = False
     hazard: str = ""
-    gate: Compiled | None = None
-    lane: Compiled | None = None
-    prunes: tuple[Compiled, ...] = ()
 
 
 ACT_RESULT: Final[Schema] = {
