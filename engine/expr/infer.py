@@ -10,15 +10,15 @@ rules gives the names and turns issues into errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 
 from engine.expr.facts import Path, holds_when, path_of
 from engine.expr.infer_calls import type_of_call
+from engine.expr.infer_comparisons import check_equality, check_order, close_to
 from engine.expr.template import Expression
 from engine.expr.traps import ROOTS
 from engine.expr.tree import Node
-from engine.expr.types import ANY, BOOLEAN, NULL, Type, is_numeric, joined
+from engine.expr.types import ANY, BOOLEAN, NULL, Type, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,15 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node is evaluated: the type and path of the current item, and what is not null there."""
+    """Where a node is evaluated: the type and path of the current item, and what is not null there.
+
+    `picked`: bare names belong to the value that the whole expression was given.
+    """
 
     current: Type | None
     path: Path | None
     facts: frozenset[Path]
+    picked: bool = False
 
     def inside(self, item: Type) -> Place:
         """Inside a projection over items of that type."""
@@ -54,7 +58,7 @@ class Place:
 
     def knowing(self, facts: frozenset[Path]) -> Place:
         """The same place with more facts."""
-        return Place(self.current, self.path, self.facts | facts) if facts else self
+        return replace(self, facts=self.facts | facts) if facts else self
 
 
 def infer(
@@ -70,7 +74,7 @@ def infer(
     `facts` are paths that the caller's guards have shown to be not null.
     """
     walk = Walk(types)
-    place = Place(current, ("@",) if current is not None else None, facts)
+    place = Place(current, ("@",) if current is not None else None, facts, picked=current is not None)
     found = walk.type_of(expression.node, place)
     return Inference(found, tuple(walk.issues), frozenset(walk.reads))
 
@@ -89,9 +93,9 @@ class Walk:
 
     def type_of(self, node: Node, place: Place) -> Type:
         """The type of one node; mistakes below it are noted."""
-        path = path_of(node, place.path)
+        path = path_of(node, place.path, items=True)
         if path is not None and path[0] != "@":
-            self.reads.add(path)
+            self.reads.add(path[: next((end for end, step in enumerate(path) if step[:1] == "["), len(path))])
         method: Callable[[Node, Place], Type] = getattr(self, f"_{node.type}")
         found = method(node, place)
         return found.not_null() if path is not None and path in place.facts else found
@@ -127,20 +131,17 @@ class Walk:
             return self._root(name[1:], node)
         if place.current is None:
             return self._root(name, node)
-        if name in ROOTS and not self._has(place.current, name):
-            self.report("outer-name-in-filter", node, f"`{name}` is looked up on the item here", f"write ${name}")
+        if place.picked and name in ROOTS and name not in place.current.fields:
+            self.report("outer-name-in-filter", node, f"`{name}` is looked up on the answer here", f"write ${name}")
             return ANY
         return self.field(place.current, name, node)
 
     def _root(self, name: str, node: Node) -> Type:
         found = self.types.get(name)
         if found is None:
-            self.report("unknown-name", node, f"nothing is called `{name}` here", _close(name, self.types))
+            self.report("unknown-name", node, f"nothing is called `{name}` here", close_to(name, self.types))
             return ANY
         return found
-
-    def _has(self, found: Type, name: str) -> bool:
-        return name in found.fields or found.kind == "any"
 
     def field(self, base: Type, name: str, node: Node) -> Type:
         """The type of a field of `base`; an unknown one is a mistake unless the map is open."""
@@ -152,7 +153,8 @@ class Walk:
                 return ANY
             if known is not None:
                 return known.or_null() if base.nullable and known.kind != "any" else known
-            self.report("unknown-field", node, f"there is no field `{name}`", _close(name, base.fields))
+            hint = f"write ${name} for the name outside the item" if name in self.types else close_to(name, base.fields)
+            self.report("unknown-field", node, f"there is no field `{name}`", hint)
         elif base.kind == "array":
             self.report("wrong-type", node, f"`{name}` is asked of a list", f"write [].{name}, or [0].{name} for the first")
         elif base.kind not in ("any", "null"):
@@ -162,9 +164,7 @@ class Walk:
     def _subexpression(self, node: Node, place: Place) -> Type:
         left, right = node.children[0], node.children[1]
         found = self.type_of(left, place)
-        path = path_of(left, place.path)
-        if path is not None and path in place.facts:
-            found = found.not_null()
+        path = path_of(left, place.path, items=True)
         inner = Place(found, path or ("@",), place.facts if path else frozenset())
         return self.type_of(right, inner)
 
@@ -214,8 +214,9 @@ class Walk:
         inside = place.inside(item)
         self.boolean(node.children[2], inside, "a filter")
         known = inside.knowing(holds_when(node.children[2], True, inside.path))
-        inner = self.type_of(node.children[1], known)
-        return Type("array", nullable=nullable, items=_narrowed(inner, node.children[1], known).not_null())
+        kept = replace(known, current=_narrowed(item, inside.path or (), known.facts))
+        inner = self.type_of(node.children[1], kept)
+        return Type("array", nullable=nullable, items=inner.not_null())
 
     def _flatten(self, node: Node, place: Place) -> Type:
         item, nullable = self._items(node.children[0], place, node)
@@ -251,38 +252,11 @@ class Walk:
     def _comparator(self, node: Node, place: Place) -> Type:
         left, right = (self.type_of(child, place) for child in node.children)
         if node.value in ("eq", "ne"):
-            self._equality(node, left, right)
+            check_equality(self, node, left, right)
         else:
             for child, found in zip(node.children, (left, right), strict=True):
-                self._ordered(child, found)
+                check_order(self, child, found)
         return BOOLEAN
-
-    def _equality(self, node: Node, left: Type, right: Type) -> None:
-        literal = "null" in (left.kind, right.kind)
-        if "opaque" in (left.kind, right.kind) and not literal and left.kind != right.kind:
-            self.report("opaque-use", node, "a secret may only be compared with null")
-        elif left.nullable and right.nullable and not literal:
-            hint = "first ask whether one of them is null: x != `null` && x == y"
-            self.report("null-equals-null", node, "both sides may be null, and null equals null", hint)
-        elif not literal and not _comparable(left, right):
-            self.report("wrong-type", node, f"a {left} never equals a {right}")
-        else:
-            self._words(node, left, right)
-
-    def _words(self, node: Node, left: Type, right: Type) -> None:
-        """A literal word against an enumeration that does not have it."""
-        for found, literal, at in ((left, right, 1), (right, left, 0)):
-            if node.children[at].type != "literal" or not found.enum or node.children[1 - at].type == "literal":
-                continue
-            for word in literal.enum - found.enum:
-                self.report("not-in-enum", node.children[at], f"`{word}` is none of its words", _close(word, found.enum))
-
-    def _ordered(self, node: Node, found: Type) -> None:
-        if found.nullable:
-            self.report("may-be-null", node, "null has no order", "use default(x, ...) first")
-        elif not is_numeric(found) and found.kind != "any":
-            hint = {"timestamp": "use epoch(x), age(x) or left(x)", "string": "use duration(x), epoch(x) or semver_cmp(x, y)"}
-            self.report("wrong-type", node, f"a {found} has no order; only numbers have", hint.get(found.kind, ""))
 
     def _expref(self, node: Node, place: Place) -> Type:
         return Type("expression")
@@ -291,23 +265,10 @@ class Walk:
         return type_of_call(self, node, place)
 
 
-def _narrowed(found: Type, node: Node, place: Place) -> Type:
-    """An item's fields that the filter has shown to be not null."""
-    if found.kind != "object" or node.type not in ("identity", "current"):
+def _narrowed(found: Type, path: Path, facts: frozenset[Path]) -> Type:
+    """The type with those of its fields, at any depth, that are surely there."""
+    if found.kind != "object" or not any(fact[: len(path)] == path and len(fact) > len(path) for fact in facts):
         return found
-    fields = {name: inner.not_null() if ("@", name) in place.facts else inner for name, inner in found.fields.items()}
-    return Type("object", found.nullable, fields, found.values, found.open)
-
-
-def _comparable(left: Type, right: Type) -> bool:
-    if "any" in (left.kind, right.kind) or left.kind == right.kind:
-        return True
-    pair = {left.kind, right.kind}
-    return pair <= {"integer", "number"} or pair <= {"string", "timestamp"}
-
-
-def _close(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
-    close = get_close_matches(name, list(known), 1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"there are: {', '.join(sorted(known)[:12])}" if known else ""
+    fields = {name: _narrowed(inner, (*path, name), facts) for name, inner in found.fields.items()}
+    fields = {name: inner.not_null() if (*path, name) in facts else inner for name, inner in fields.items()}
+    return replace(found, fields=fields)

@@ -11,7 +11,7 @@ from engine.expr.facts import holds_when
 from engine.expr.functions import known_function
 from engine.expr.signatures import Function
 from engine.expr.tree import Node
-from engine.expr.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Type, joined
+from engine.expr.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Type, holds_secret, joined
 
 if TYPE_CHECKING:
     from engine.expr.infer import Place, Walk
@@ -24,7 +24,17 @@ _ACCEPTS: Final = {
     "string": {"string", "timestamp"},
     "timestamp": {"timestamp", "string", "integer", "number"},
 }
-_RESULTS: Final = {"boolean": BOOLEAN, "integer": INTEGER, "number": NUMBER, "string": STRING}
+_RESULTS: Final = {
+    "boolean": BOOLEAN,
+    "integer": INTEGER,
+    "number": NUMBER,
+    "string": STRING,
+    "timestamp": Type("timestamp"),
+}
+_CARRIERS: Final = frozenset({"coalesce", "default", "if", "known", "lookup", "not_null", "to_array"})
+"""Functions that hand a value on without looking at it."""
+_READERS: Final = frozenset({"contains", "join", "max", "min", "sort", "to_string", "to_yaml"})
+"""Functions that look at what is inside a list or map."""
 
 
 def type_of_call(walk: Walk, node: Node, place: Place) -> Type:
@@ -34,15 +44,11 @@ def type_of_call(walk: Walk, node: Node, place: Place) -> Type:
         return _type_of_if(walk, node, place)
     if function.name in ("failed", "error"):
         return _type_of_state(walk, node, function)
-    found = [_argument(walk, child, place) for child in node.children]
+    found = [walk.type_of(child, place) for child in node.children]
     if function.name in _WITH_ITEMS:
         _check_items(walk, node, found, place)
     _check_arguments(walk, node, function, found)
     return _result(function, node, found)
-
-
-def _argument(walk: Walk, node: Node, place: Place) -> Type:
-    return walk.type_of(node, place)
 
 
 def _type_of_if(walk: Walk, node: Node, place: Place) -> Type:
@@ -98,7 +104,8 @@ def _check(walk: Walk, node: Node, function: Function, expected: str, actual: Ty
         return
     if actual.nullable and not optional:
         walk.report("may-be-null", node, f"{function.name}() cannot take null, and this may be", "use default(x, ...)")
-    if actual.kind == "opaque" and "opaque" not in kinds and function.name not in ("default", "coalesce", "lookup", "known", "not_null"):
+    looked_at = actual.kind == "opaque" if function.name not in _READERS else holds_secret(actual)
+    if looked_at and "opaque" not in kinds and function.name not in _CARRIERS:
         walk.report("opaque-use", node, f"{function.name}() would lay a secret open")
         return
     if actual.kind in ("any", "opaque") or "any" in kinds:
@@ -162,4 +169,4 @@ def _merged(found: list[Type]) -> Type:
     if any(item.kind != "object" for item in found):
         return Type("object", open=True)
     fields = {name: inner for item in found for name, inner in item.fields.items()}
-    return Type("object", fields=fields, open=any(item.open for item in found))
+    return Type("object", fields=fields, open=any(item.open or item.values is not None for item in found))

@@ -59,14 +59,24 @@ def is_numeric(found: Type) -> bool:
     return found.kind in _NUMBERS
 
 
+def holds_secret(found: Type) -> bool:
+    """Whether a value of the type is a secret or has one inside."""
+    inside = (*found.fields.values(), *(inner for inner in (found.values, found.items) if inner is not None))
+    return found.kind == "opaque" or any(holds_secret(inner) for inner in inside)
+
+
 def joined(first: Type, second: Type) -> Type:
-    """The type of a value that is one or the other."""
+    """The type of a value that is one or the other; what may be a secret counts as one."""
     if first.kind == "null" or second.kind == "null":
         return (second if first.kind == "null" else first).or_null()
     nullable = first.nullable or second.nullable
     if first.kind in ("omit", "remove") or second.kind in ("omit", "remove"):
         other = second if first.kind in ("omit", "remove") else first
         return replace(other, nullable=nullable)
+    if "opaque" in (first.kind, second.kind):
+        return Type("opaque", nullable=nullable)
+    if {first.kind, second.kind} == {"string", "timestamp"}:
+        return Type("string", nullable=nullable)
     if first.kind == second.kind and first.fields == second.fields and first.items == second.items:
         return replace(first, nullable=nullable, enum=first.enum | second.enum if first.enum and second.enum else frozenset())
     if is_numeric(first) and is_numeric(second):
