@@ -32,17 +32,22 @@ from engine.ports.talos.relay import Relay
 _ACCEPT_S = 5.0
 _MAX_MESSAGE = 32 << 20
 _NEVER_MS = 2**31 - 1
+IDLE_S = 300.0
 
 ConnectionKey = tuple[Address, str]
 
 
 class Connection:
-    """One channel to one node. `users` calls are going on; `closed` for ever after its end."""
+    """One channel to one node. `users` calls are going on, the last one ended at `used_at` (time of the loop).
+
+    `closed` for ever after its end.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
         self.relay: Relay | None = None
         self.users = 0
+        self.used_at = 0.0
         self.closed = False
 
     @property
@@ -69,7 +74,7 @@ class Connection:
 
 
 class Connections:
-    """At most `capacity` connections that nobody uses, and as many as are in use."""
+    """At most `capacity` connections that nobody uses, none idle for long, and as many as are in use."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -78,6 +83,8 @@ class Connections:
         self._folder = Path(tempfile.mkdtemp(prefix="talos-operator-"))
         self._numbers = itertools.count()
         self._ending: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._sweeping = self._loop.call_later(IDLE_S / 4, self._sweep)
 
     @asynccontextmanager
     async def borrow(
@@ -113,6 +120,7 @@ class Connections:
 
     async def close(self) -> None:
         """End every connection and take the folder away."""
+        self._sweeping.cancel()
         for dialling in list(self._dialling.values()):
             dialling.cancel()
         for connection in list(self._kept.values()):
@@ -202,6 +210,7 @@ class Connections:
 
     def _give_back(self, connection: Connection) -> None:
         connection.users -= 1
+        connection.used_at = self._loop.time()
         if connection.closed and connection.users == 0:
             self._end_later(connection)
         self._evict()
@@ -210,6 +219,14 @@ class Connections:
         idle = [key for key, connection in self._kept.items() if connection.users == 0]
         for key in idle[: max(0, len(idle) - self._capacity)]:
             self._end_later(self._kept.pop(key))
+
+    def _sweep(self) -> None:
+        """End what nobody has used for a while, and look again later."""
+        unused_since = self._loop.time() - IDLE_S
+        for key, connection in list(self._kept.items()):
+            if connection.users == 0 and connection.used_at < unused_since:
+                self._end_later(self._kept.pop(key))
+        self._sweeping = self._loop.call_later(IDLE_S / 4, self._sweep)
 
     def _end_later(self, connection: Connection) -> None:
         task = asyncio.get_running_loop().create_task(connection.close())

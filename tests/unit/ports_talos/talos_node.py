@@ -93,6 +93,7 @@ class Network:
             self.do(node.end())
         for listener in self._sockets:
             listener.close()
+        self.do(_end_tasks())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
         self.loop.close()
@@ -151,6 +152,13 @@ class Node:
         finally:
             self.open.discard(writer)
             writer.close()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -14,7 +14,7 @@ from talos_node import address, eventually, identity, refuse, reply
 
 from engine import protocol
 from engine.base.errors import Denied, Missing, OutcomeUnknown, Refused, RemoteError, Throttled
-from engine.ports.talos import dial
+from engine.ports.talos import connections, dial
 from engine.ports.talos.frames import RequestCounter
 
 WHO = identity()
@@ -51,6 +51,15 @@ def test_at_most_the_capacity_of_connections_stays_open(network, callers):
     assert eventually(lambda: sum(len(node.open) for node in nodes) == 2)
     call(nodes[-1].address, WHO)
     assert nodes[-1].accepted == 1
+
+
+def test_a_connection_that_nobody_uses_is_ended(network, callers, monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_S", 0.2)
+    node, call = network.node(1), callers()
+    call(address(1), WHO)
+    assert len(node.open) == 1
+    assert eventually(lambda: not node.open)
+    assert call(address(1), WHO)[0].messages
 
 
 def test_a_connection_that_the_node_ended_is_dialled_anew(network, call):
