@@ -15,6 +15,7 @@ from engine.base.errors import CapabilityError, OutcomeUnknown, RemoteError
 from engine.base.model import CapabilityCall, Outcome, OutcomeStatus, PlannedStep, TalosCall
 from engine.base.values import Value
 from engine.capabilities.contract import Capability, Ports
+from engine.capabilities.inputs import check_input
 from engine.nodes import Nodes
 from engine.ruleset.model import Rule, Step
 
@@ -69,6 +70,7 @@ class Sender:
         return self._run(call, timeout_s=TALOS_DEADLINE_S + _HOP_SLACK_S)
 
     def _capability(self, capability: Capability, call: CapabilityCall, ports: Ports) -> Any:
+        check_input(capability, call.input)
         if capability.run is not None:
             return capability.run(call.input, ports.now)
         if capability.start is None:

@@ -15,6 +15,7 @@ from engine.base.kinds import Key, Kind
 from engine.base.model import KindMatch
 from engine.base.values import Unknown, Value, first_unknown
 from engine.capabilities.contract import Capability, Ports
+from engine.capabilities.inputs import check_input
 from engine.capabilities.memo import Memo
 from engine.decide.steps import connection
 from engine.evaluate import Evaluation
@@ -100,6 +101,7 @@ class Reader:
         return Read(item, scope, work=self._remote(source, scope, rule.deadline_s, ports.now))
 
     def _call(self, capability: Capability, given: Any, item: str, scope: Scope, ports: Ports) -> Read:
+        check_input(capability, given)
         if capability.run is not None:
             return Read(item, scope, self._memo.run(capability, given, ports.now))
         start = capability.start
