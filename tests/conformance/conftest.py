@@ -92,7 +92,11 @@ def until() -> Callable[[Callable[[], Any]], Any]:
 def widget() -> Callable[..., dict[str, Any]]:
     def make(name: str, metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
         spec.setdefault("size", 1)
-        head = {"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": name, **(metadata or {})}}
+        head = {
+            "apiVersion": "example.test/v1",
+            "kind": "Widget",
+            "metadata": {"name": name, **(metadata or {})},
+        }
         return {**head, "spec": spec}
 
     return make

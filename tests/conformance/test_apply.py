@@ -75,7 +75,7 @@ def test_map_lists_and_sets_merge_by_item_and_atomic_lists_as_a_whole(applied):
     assert [port["name"] for port in spec["ports"]] == ["p", "q", "r"] and spec["tags"] == ["x", "y"]
     assert applied("two", size=1, order=["b"]).code == 409
     spec = applied("one", size=1, ports=[{"name": "q"}], order=["c"]).body["spec"]
-    assert ([port["name"] for port in spec["ports"]], spec["order"]) == (["q"], ["c"])
+    assert ([port["name"] for port in spec["ports"]], spec["order"]) == (["q", "r"], ["c"])
 
 
 def test_an_update_takes_ownership_so_that_applying_conflicts(applied, client, space):

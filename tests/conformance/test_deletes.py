@@ -23,7 +23,9 @@ def test_a_finalizer_holds_an_object_until_it_is_taken_away(client, space, widge
     client.post(space, widget("a", {"finalizers": ["example.test/hold"]}))
     marked = client.delete(f"{space}/a").body
     assert marked["metadata"]["deletionTimestamp"] and marked["metadata"]["generation"] == 2
-    added = client.merge(f"{space}/a", {"metadata": {"finalizers": ["example.test/hold", "example.test/new"]}})
+    added = client.merge(
+        f"{space}/a", {"metadata": {"finalizers": ["example.test/hold", "example.test/new"]}}
+    )
     assert added.causes == [("FieldValueForbidden", "metadata.finalizers")]
     assert client.merge(f"{space}/a", {"metadata": {"finalizers": None}}).code == 200
     assert client.get(f"{space}/a").code == 404
@@ -59,8 +61,9 @@ def test_orphan_leaves_dependents_without_their_owner(client, space, widget, unt
     client.post(space, widget("child", owned(owner)))
     client.delete(f"{space}/owner", {"propagationPolicy": "Orphan"})
     until(gone(client, f"{space}/owner"))
-    assert "ownerReferences" not in client.get(f"{space}/child").body["metadata"] or not (
-        client.get(f"{space}/child").body["metadata"]["ownerReferences"]
+    assert (
+        "ownerReferences" not in client.get(f"{space}/child").body["metadata"]
+        or not (client.get(f"{space}/child").body["metadata"]["ownerReferences"])
     )
 
 

@@ -43,7 +43,7 @@ def test_server_side_apply_reports_conflicts(kubectl, here, manifest):
 
 def test_get_shows_the_columns(kubectl, here, manifest):
     kubectl("create", *here, "-f", "-", given=manifest("a", size=4))
-    assert kubectl("get", "widgets", *here).split() [:8] == "NAME SIZE READY AGE a 4".split() + [
+    assert kubectl("get", "widgets", *here).split()[:8] == "NAME SIZE READY AGE a 4".split() + [
         *kubectl("get", "widgets", *here).split()[6:8]
     ]
     assert kubectl("get", "gadgets", *here, "-o", "wide").split()[:5] == "NAME SIZE READY COLOUR AGE".split()
@@ -73,7 +73,18 @@ def test_patch_label_and_delete(kubectl, here, manifest):
     kubectl("create", *here, "-f", "-", given=manifest("a"))
     kubectl("patch", "wd", "a", *here, "--type", "merge", "-p", '{"spec":{"size":8}}')
     kubectl("patch", "wd", "a", *here, "--type", "json", "-p", '[{"op":"remove","path":"/spec/colour"}]')
-    kubectl("patch", "wd", "a", *here, "--subresource", "status", "--type", "merge", "-p", '{"status":{"phase":"on"}}')
+    kubectl(
+        "patch",
+        "wd",
+        "a",
+        *here,
+        "--subresource",
+        "status",
+        "--type",
+        "merge",
+        "-p",
+        '{"status":{"phase":"on"}}',
+    )
     kubectl("label", "wd", "a", *here, "x=y")
     value = json.loads(kubectl("get", "wd", "a", *here, "-o", "json"))
     assert (value["spec"], value["status"]) == ({"size": 8, "colour": "red"}, {"phase": "on"})
@@ -101,7 +112,12 @@ def test_core_kinds_are_created_and_applied(kubectl, here):
     kubectl("create", "secret", "generic", "s", *here, "--from-literal=k=v")
     kubectl("create", "configmap", "c", *here, "--from-literal=k=v")
     assert kubectl("get", "secret", "s", *here, "-o", "jsonpath={.data.k}") == "dg=="
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "d"}, "data": {"a": "1", "b": "2"}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "d"},
+        "data": {"a": "1", "b": "2"},
+    }
     kubectl("apply", *here, "-f", "-", given=json.dumps(config))
     config["data"] = {"b": "3"}
     kubectl("apply", *here, "-f", "-", given=json.dumps(config))

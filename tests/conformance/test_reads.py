@@ -89,7 +89,11 @@ def test_a_watch_without_version_begins_with_what_is_there(client, seven):
 
 
 def test_initial_events_end_with_a_marked_bookmark(client, seven):
-    asked = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    asked = {
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+    }
     events = client.watch(seven, timeoutSeconds=5, **asked)
     seen = [next(events) for _ in range(8)]
     events.close()
@@ -138,9 +142,15 @@ def test_both_faces_of_an_event_are_one_object(client, space):
     namespace = space.split("/")[5]
     about = {"kind": "Widget", "namespace": namespace, "name": "w", "apiVersion": "example.test/v1"}
     core = f"/api/v1/namespaces/{namespace}/events"
-    made = client.post(core, {"metadata": {"name": "e"}, "involvedObject": about, "message": "hello", "reason": "R"})
+    made = client.post(
+        core, {"metadata": {"name": "e"}, "involvedObject": about, "message": "hello", "reason": "R"}
+    )
     assert made.code == 201, made.body
     modern = client.get(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events/e").body
-    assert (modern["note"], modern["regarding"]["name"], modern["apiVersion"]) == ("hello", "w", "events.k8s.io/v1")
+    assert (modern["note"], modern["regarding"]["name"], modern["apiVersion"]) == (
+        "hello",
+        "w",
+        "events.k8s.io/v1",
+    )
     chosen = client.get(core, fieldSelector="involvedObject.name=w,involvedObject.kind=Widget")
     assert names(chosen) == ["e"]

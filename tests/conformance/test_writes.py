@@ -48,7 +48,9 @@ def test_a_put_without_version_is_refused_for_custom_kinds(client, space, widget
 
 def test_generation_counts_changes_of_the_spec_alone(client, space, widget):
     client.post(space, widget("a"))
-    assert client.merge(f"{space}/a", {"metadata": {"labels": {"a": "b"}}}).body["metadata"]["generation"] == 1
+    assert (
+        client.merge(f"{space}/a", {"metadata": {"labels": {"a": "b"}}}).body["metadata"]["generation"] == 1
+    )
     status = client.merge(f"{space}/a/status", {"status": {"phase": "on"}}).body
     assert status["metadata"]["generation"] == 1
     assert client.merge(f"{space}/a", {"spec": {"size": 5}}).body["metadata"]["generation"] == 2
@@ -141,7 +143,10 @@ def test_json_patch_is_all_or_nothing(client, space, widget):
         "colour": "red",
         "tags": ["x", "y"],
     }
-    bad = [{"op": "replace", "path": "/spec/size", "value": 5}, {"op": "test", "path": "/spec/size", "value": 1}]
+    bad = [
+        {"op": "replace", "path": "/spec/size", "value": 5},
+        {"op": "test", "path": "/spec/size", "value": 1},
+    ]
     assert client.send("PATCH", f"{space}/a", bad, form).code == 422
     assert client.get(f"{space}/a").body["spec"]["size"] == 4
 
