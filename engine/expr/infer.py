@@ -152,7 +152,7 @@ class Walk:
             if known is None and base.open:
                 return ANY
             if known is not None:
-                return known.or_null() if base.nullable and known.kind != "any" else known
+                return known.or_null() if base.nullable else known
             hint = f"write ${name} for the name outside the item" if name in self.types else close_to(name, base.fields)
             self.report("unknown-field", node, f"there is no field `{name}`", hint)
         elif base.kind == "array":
@@ -181,8 +181,7 @@ class Walk:
     def _index(self, node: Node, place: Place) -> Type:
         found = place.current or ANY
         if found.kind == "array":
-            inner = found.items or ANY
-            return inner if inner.kind == "any" else inner.or_null()
+            return (found.items or ANY).or_null()
         if found.kind not in ("any", "null"):
             self.report("wrong-type", node, f"a {found} has no items")
         return ANY

@@ -144,7 +144,7 @@ def _of_signature(function: Function) -> Type:
     if kind == "object":
         return Type("object", nullable=optional, open=True)
     found = _RESULTS.get(kind, ANY)
-    return found.or_null() if optional and found.kind != "any" else found
+    return found.or_null() if optional else found
 
 
 def _first_present(found: list[Type]) -> Type:

@@ -29,8 +29,8 @@ class Type:
     enum: frozenset[str] = frozenset()
 
     def or_null(self) -> Type:
-        """The same type, possibly null."""
-        return self if self.nullable else replace(self, nullable=True)
+        """The same type, possibly null; of `any` nothing is known anyway."""
+        return self if self.nullable or self.kind == "any" else replace(self, nullable=True)
 
     def not_null(self) -> Type:
         """The same type, surely not null."""
@@ -84,8 +84,20 @@ def joined(first: Type, second: Type) -> Type:
     if first.kind == second.kind == "array":
         return Type("array", nullable=nullable, items=ANY)
     if first.kind == second.kind == "object":
-        return Type("object", nullable=nullable, open=True)
+        return _joined_maps(first, second, nullable)
     return ANY
+
+
+def _joined_maps(first: Type, second: Type, nullable: bool) -> Type:
+    """A map that is one or the other: a field that only one has may be null."""
+    fields = {
+        name: joined(first.fields[name], second.fields[name])
+        if name in first.fields and name in second.fields
+        else (first.fields.get(name) or second.fields[name]).or_null()
+        for name in (*first.fields, *(other for other in second.fields if other not in first.fields))
+    }
+    values = first.values or second.values
+    return Type("object", nullable, fields, values, open=first.open or second.open)
 
 
 def type_of_schema(schema: Mapping[str, Any]) -> Type:
@@ -111,7 +123,7 @@ def type_of_schema(schema: Mapping[str, Any]) -> Type:
         return _object(schema, nullable)
     plain: Mapping[str, Type] = {"boolean": BOOLEAN, "integer": INTEGER, "number": NUMBER}
     found = plain.get(name, ANY)
-    return found.or_null() if nullable and found is not ANY else found
+    return found.or_null() if nullable else found
 
 
 def _nullable(schema: Mapping[str, Any]) -> bool:
@@ -139,7 +151,7 @@ def _object(schema: Mapping[str, Any], nullable: bool) -> Type:
     for name, inner in (schema.get("properties") or {}).items():
         found = type_of_schema(inner)
         settled = name in required or "default" in inner
-        fields[name] = found if settled else found.or_null() if found.kind != "any" else found
+        fields[name] = found if settled else found.or_null()
     extra = schema.get("additionalProperties")
     values = type_of_schema(extra) if isinstance(extra, Mapping) else None
     is_open = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True or (not fields and values is None)
