@@ -47,8 +47,11 @@ class Store:
             wanted["metadata.namespace"] = namespace
         with self._lock:
             found = [self._index(path).get(text, frozenset[Name]()) for path, text in wanted.items()]
-            names = set.intersection(*map(set, sorted(found, key=len))) if found else set(self._objects)
-            return [self._objects[name] for name in sorted(names)]
+            fewest, *others = sorted(found, key=len) if found else [self._objects.keys()]
+            return [
+                self._objects[name]
+                for name in sorted(name for name in fewest if all(name in each for each in others))
+            ]
 
     def put(self, raw: dict[str, Any], *, listed: bool = False) -> Change:
         """Take an object in. An older version than the one here counts only if it was `listed`."""

@@ -153,7 +153,7 @@ def decoded(body: bytes, operation: str) -> Any:
 
 
 def pieces(response: requests.Response, operation: str) -> Iterator[bytes]:
-    """The bytes of a body as they arrive. Raises RemoteError when the connection breaks."""
+    """The bytes of a body as they arrive. Raises RemoteError, `sent="yes"`, when the connection breaks."""
     read = response.raw.read1
     try:
         while piece := read(_CHUNK):
@@ -161,7 +161,9 @@ def pieces(response: requests.Response, operation: str) -> Iterator[bytes]:
     # Whatever urllib3, http.client, ssl or a socket shut down under the reader raise here, it
     # means one thing: the connection is of no more use.
     except Exception as error:  # noqa: BLE001
-        raise broken(error, operation) from None
+        failed = broken(error, operation)
+        failed.sent = "yes"
+        raise failed from None
 
 
 def _body(response: requests.Response, request: Request, until: float) -> bytes:
@@ -169,7 +171,8 @@ def _body(response: requests.Response, request: Request, until: float) -> bytes:
     for piece in pieces(response, request.operation):
         parts.append(piece)
         if time.monotonic() > until:
-            raise _unknown("Silent", "the answer did not end in time", request.operation)
+            text = "the answer did not end in time"
+            raise OutcomeUnknown(text, source=SOURCE, operation=request.operation, sent="yes", code="Silent")
     return b"".join(parts)
 
 

@@ -270,3 +270,33 @@ def test_a_late_word_of_a_former_life_does_not_hide_what_a_first_look_found(cach
 
     server.script = script
     assert cache.get(KEY)["metadata"]["resourceVersion"] == "110"
+
+
+def test_what_vanished_while_a_list_began_again_does_not_stay(serve, connect):
+    def script(asked, wire):
+        if asked.is_watch:
+            wire.wait()
+        elif asked.query.get("continue"):
+            wire.refuse(410, "Expired", "too old")
+        elif len(server.asked) == 1:
+            wire.json({"metadata": {"resourceVersion": "5", "continue": "more"}, "items": [thing("a", "1")]})
+        else:
+            wire.json({"metadata": {"resourceVersion": "9"}, "items": [thing("b", "8")]})
+
+    server = serve(script)
+    cache = Cache(connect(server), [THING])
+    cache.start(5)
+    assert names(cache) == ["b"]
+    cache.stop()
+
+
+def test_a_server_restored_from_a_backup_is_believed(cached, api, until):
+    api.change("a")
+    api.change("b")
+    cache, _, _ = cached()
+    until(lambda: api.watches)
+    api.version = 50
+    api.things = {"b": thing("b", "40", spec={"from": "backup"})}
+    api.send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"})
+    until(lambda: names(cache) == ["b"])
+    assert cache.list(THING)[0]["spec"] == {"from": "backup"}
