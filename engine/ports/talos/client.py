@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -67,11 +68,13 @@ class TalosClient:
         if not self._thread.is_alive():
             self._loop.close()
             return
-        if self._connections is not None:
-            self.run(self._connections.close(), timeout_s=_STOP_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_STOP_S)
-        self._loop.close()
+        try:
+            if self._connections is not None:
+                self.run(_wind_down(self._connections), timeout_s=2 * _STOP_S)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_STOP_S)
+            self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
         """Run a coroutine in the loop and wait for it; raises what it raises.
@@ -162,6 +165,15 @@ class TalosClient:
 
     async def _make(self) -> Connections:
         return Connections(self._capacity)
+
+
+async def _wind_down(connections: Connections) -> None:
+    """End the connections, and give those whose calls end with them the time to learn it."""
+    await connections.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_S):
+            while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(rest)
 
 
 async def _exchange(

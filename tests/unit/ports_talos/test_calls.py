@@ -189,6 +189,30 @@ def test_what_is_said_not_to_have_been_sent_never_reached_the_node(network, call
     assert told["no"]
 
 
+def test_a_call_that_is_under_way_when_the_client_is_closed_has_an_unknown_outcome(network, call):
+    node, reached, go_on, errors = network.node(1), threading.Event(), threading.Event(), []
+
+    def slow(_request, _context):
+        reached.set()
+        go_on.wait(10)
+        return reply("VersionResponse")
+
+    def ask():
+        try:
+            call(address(1), WHO)
+        except RemoteError as error:
+            errors.append(error)
+
+    node.handlers["Version"] = slow
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert reached.wait(5)
+    call.client.close()
+    thread.join(5)
+    go_on.set()
+    assert [error.sent for error in errors] == ["unknown"]
+
+
 def test_callers_of_a_node_that_does_not_answer_wait_for_one_dial_together(network, call, monkeypatch):
     monkeypatch.setattr(dial, "HELLO_S", 0.3)
     listener = network.silent(1)
