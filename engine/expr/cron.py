@@ -70,13 +70,13 @@ class Schedule:
         in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return (in_month or in_week) if self.either_day else (in_month and in_week)
 
-    def next(self, after: float) -> float | None:
-        """The first matching minute later than `after`; None when there is none in eight years."""
+    def next(self, after: float) -> float:
+        """The first matching minute later than `after`; ValueError when none comes within eight years."""
         for day in _days(datetime.fromtimestamp(after, self.zone).date(), 1, _HORIZON_DAYS):
             found = next((slot for slot in self._slots(day) if slot > after), None)
             if found is not None:
                 return found
-        return None
+        raise ValueError("the schedule names a day that never comes")
 
     def last(self, after: float, until: float) -> float | None:
         """The last matching minute later than `after` and not later than `until`; None when there is none."""
@@ -107,7 +107,7 @@ class Interval:
 
     seconds: int
 
-    def next(self, after: float) -> float | None:
+    def next(self, after: float) -> float:
         """One interval later."""
         return after + self.seconds
 
@@ -126,7 +126,9 @@ def parse_cron(text: str) -> Schedule | Interval:
     zone: tzinfo = UTC
     if words and words[0].startswith(("TZ=", "CRON_TZ=")):
         zone = _zone(words.pop(0).partition("=")[2])
-    return _schedule(_MACROS.get(" ".join(words).lower(), " ".join(words)).split(), text, zone)
+    schedule = _schedule(_MACROS.get(" ".join(words).lower(), " ".join(words)).split(), text, zone)
+    schedule.next(0)
+    return schedule
 
 
 def _interval(duration: str) -> Interval:

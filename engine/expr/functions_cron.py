@@ -23,11 +23,10 @@ def cron_error(schedule: Value) -> Value:
     return None
 
 
-@function("cron_next(schedule: string, after: timestamp) -> timestamp?")
+@function("cron_next(schedule: string, after: timestamp) -> timestamp")
 def cron_next(schedule: Value, after: Value) -> Value:
-    """The first time of a schedule later than a time; null when it never comes."""
-    found = parse_cron(schedule).next(seconds_of(after))
-    return None if found is None else rfc3339(found)
+    """The first time of a schedule later than a time."""
+    return rfc3339(parse_cron(schedule).next(seconds_of(after)))
 
 
 @function("cron_due(schedule: string, last: timestamp, until: timestamp) -> timestamp?")
