@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import struct
@@ -125,7 +126,7 @@ class ScriptedServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
             if self._context is not None:
-                sock = self._context.wrap_socket(sock, server_side=True)
+                sock = _greeted(sock, self._context)
             with sock.makefile("rb") as reader:
                 while not self._stopping.is_set():
                     asked = _read(reader, number)
@@ -137,6 +138,21 @@ class ScriptedServer:
             pass
         finally:
             sock.close()
+
+
+def _greeted(sock, context):
+    """The TLS side of a connection. After a refusal what the client still sends is read, lest a reset outrun the alert."""
+    secure = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    try:
+        secure.do_handshake()
+    except ssl.SSLError:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(secure, socket.SHUT_WR)
+            while os.read(secure.fileno(), 4096):
+                pass
+        secure.close()
+        raise
+    return secure
 
 
 def _read(reader, number) -> Asked | None:
