@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.base.errors import Missing
 from tests.sim.shipped import QUICKSTART, ROOT, is_ready, shipped, until
 
 pytestmark = pytest.mark.timeout(150)
@@ -40,7 +41,10 @@ def test_one_yaml_file_adds_a_kind_that_is_reconciled_and_measured(tmp_path: Pat
         client = run.client()
 
         def pulled() -> bool:
-            kind = client.kind_named("example.org/v1alpha1", "TalosImagePrePull")
+            try:
+                kind = client.kind_named("example.org/v1alpha1", "TalosImagePrePull")
+            except Missing:
+                return False
             return any(is_ready(item) for page in client.list_pages(kind, "default") for item in page.items)
 
         until("the image is on every control plane node", pulled, deadline_s=90)
