@@ -83,7 +83,7 @@ def abilities() -> Iterator[str]:
 def metrics() -> Iterator[str]:
     """The metrics that the shipped rules declare."""
     rows = []
-    for path in sorted(asset("rules").rglob("*.yaml")):
+    for path in sorted([*asset("rules").glob("*.yaml"), *asset("rules").glob("parts/*.yaml")]):
         for document in parse_documents(path.read_text("utf-8"), path.name):
             for metric in plain(document).get("metrics") or ():
                 labels = ", ".join(f"`{label}`" for label in metric.get("labels", {}))

@@ -18,9 +18,11 @@ from pathlib import Path
 from engine.simulator.timing import Timing
 from tests.bench.cluster import Running, running
 from tests.bench.figures import Figure
+from tests.rules.world import judge, read
 from tests.sim.shipped import ROOT
 
 MEBIBYTE = 1024 * 1024
+PASSES = 1000
 AT_REST_S = 60.0
 SETTLE_S = 20.0
 
@@ -35,6 +37,19 @@ def validate() -> list[Figure]:
         )
         took.append(time.perf_counter() - started)
     return [Figure("validate the shipped rules, median of 7", statistics.median(took), "s", 0.6)]
+
+
+def one_pass() -> list[Figure]:
+    """The CPU of deciding, assessing and measuring a machine at rest, its answers given."""
+    case = ROOT / "rules" / "tests" / "talosmachine" / "ready"
+    live, world = read(case / "object.yaml"), read(case / "world.yaml")
+    judge(live, world)
+    spent = []
+    for _ in range(PASSES):
+        started = time.process_time_ns()
+        judge(live, world)
+        spent.append((time.process_time_ns() - started) / 1e6)
+    return [Figure("a pass over one machine at rest, gRPC apart", statistics.median(spent), "ms", 1.0)]
 
 
 def bring_up(folder: Path, machines: int) -> list[Figure]:
@@ -125,6 +140,6 @@ def _wait(holds: Callable[[], bool], *, within_s: float) -> None:
 
 def everything(folder: Callable[[str], Path], *, quick: bool) -> Sequence[Figure]:
     """All figures; `quick` leaves out the thousand machines."""
-    figures = [*validate(), *bring_up(folder("five"), 5), *bring_up(folder("hundred"), 100)]
+    figures = [*validate(), *one_pass(), *bring_up(folder("five"), 5), *bring_up(folder("hundred"), 100)]
     figures += at_rest(folder("rest"), 100)
     return figures if quick else [*figures, *memory(folder("thousand"), 1000)]
