@@ -164,12 +164,10 @@ def _call(function: Function, arguments: list[Closure]) -> Closure:
 
     def run(current: Value, scope: Scope) -> Value:
         values = [argument(current, scope) for argument in arguments]
-        for value in values:
-            if type(value) is Unknown:
-                return value
         try:
-            check(values, accepted)
-            unknown = first_unknown(values) if all_known else None
+            unknown = check(values, accepted)
+            if unknown is None and all_known:
+                unknown = first_unknown(values)
             return call(*values) if unknown is None else unknown
         except (operators.FunctionError, ValueError, TypeError, OverflowError) as error:
             raise ExpressionError(f"{function.name}(): {error}") from error

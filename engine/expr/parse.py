@@ -24,6 +24,9 @@ MAX_DEPTH: Final = 60
 MAX_GROWTH: Final = 64
 """Most copies of its input that an expression may make, as pipes of multiselects do."""
 
+MAX_LOOPS: Final = 3
+"""Most tests and `&expressions` inside one another: each goes over a list for every item of the outer one."""
+
 _SPLIT: Final = "split it with `let`"
 _WORDS: Final = {"and": "write &&", "or": "write ||", "not": "write !(...)", "in": "write contains(list, item)"}
 _SIGNS: Final = {
@@ -75,6 +78,8 @@ def parse(text: str, *, strict: bool = True) -> Node:
     node = _node(tree, 0)
     if _growth(node) > MAX_GROWTH:
         raise ExpressionSyntaxError("copies its input too often", 0, _SPLIT)
+    if _loops(node) > MAX_LOOPS:
+        raise ExpressionSyntaxError(f"more than {MAX_LOOPS} loops inside one another", 0, _SPLIT)
     if strict:
         refuse_traps(node, text)
     return node
@@ -151,3 +156,11 @@ def _growth(node: Node) -> int:
     if node.type == "filter_projection":
         return below[0] * below[1]
     return max(below, default=1)
+
+
+def _loops(node: Node) -> int:
+    """How deep tests and `&expressions` stand inside one another."""
+    below = [_loops(child) for child in node.children]
+    if node.type == "filter_projection":
+        return max(below[0], below[1], below[2] + 1)
+    return max(below, default=0) + (node.type == "expref")

@@ -99,11 +99,21 @@ def kind_of(value: Value) -> str:
     return _WORDS.get(type(value)) or ("object" if hasattr(value, "get") else type(value).__name__)
 
 
-def check(values: list[Value], accepted: list[frozenset[str]]) -> None:
-    """Raise FunctionError for the first argument that the signature does not allow."""
-    for position, (value, words) in enumerate(zip(values, accepted, strict=True), 1):
-        if kind_of(value) not in words:
-            raise FunctionError(f"argument {position} is {kind_of(value)}, wanted {' or '.join(sorted(words))}")
+def check(values: list[Value], accepted: list[frozenset[str]]) -> Unknown | None:
+    """The first Unknown among the arguments, if any; raises FunctionError for one that is not allowed."""
+    for value, words in zip(values, accepted, strict=True):
+        if _WORDS.get(type(value)) not in words and kind_of(value) not in words:
+            return _unknown_or_refused(values, accepted)
+    return None
+
+
+def _unknown_or_refused(values: list[Value], accepted: list[frozenset[str]]) -> Unknown:
+    for value in values:
+        if isinstance(value, Unknown):
+            return value
+    position = next(index for index, value in enumerate(values) if kind_of(value) not in accepted[index])
+    wanted = " or ".join(sorted(accepted[position]))
+    raise FunctionError(f"argument {position + 1} is {kind_of(values[position])}, wanted {wanted}")
 
 
 def _accepted(parameter: str) -> frozenset[str]:

@@ -34,6 +34,8 @@ def test_what_means_what_it_says_is_accepted(text):
         "[@,@]" + "[*].[@,@]" * 9,
         "x" + "[?a]" * 400,
         "&" * 1999,
+        "a[?" * 4 + "b" + "]" * 4,
+        "any(a, &" * 4 + "b" + ")" * 4,
         "`" + "[" * 1500 + "]" * 400 + "`",
     ],
     ids=lambda text: text[:12],
