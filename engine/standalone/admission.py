@@ -59,6 +59,7 @@ def check_envelope(served: Served, value: Any, namespace: str, name: str) -> dic
     """The body as an object that belongs to the URL; fills in apiVersion, kind, namespace and name."""
     if not isinstance(value, dict) or not isinstance(value.setdefault("metadata", {}), dict):
         raise bad_request("the body is not an object with metadata")
+    _check_metadata_shape(served, value)
     have = value.setdefault("apiVersion", served.api_version)
     if have != served.api_version:
         raise bad_request(
@@ -104,7 +105,7 @@ def drop_unknown(
     )
 
 
-def check_metadata_shape(served: Served, value: dict[str, Any]) -> None:
+def _check_metadata_shape(served: Served, value: dict[str, Any]) -> None:
     """400 when metadata cannot be decoded at all: wrong types."""
     schema = served.schema["properties"]["metadata"]
     apply_defaults(value["metadata"], schema)
@@ -115,7 +116,6 @@ def check_metadata_shape(served: Served, value: dict[str, Any]) -> None:
 
 def admit(served: Served, value: dict[str, Any], old: dict[str, Any] | None, now: str) -> None:
     """Default, complete and validate in place; 422 with every cause."""
-    check_metadata_shape(served, value)
     apply_defaults(value, served.schema)
     before: Any = old if old is not None else ABSENT
     causes = metadata_causes(value["metadata"]) + validate(value, served.schema, old=before)

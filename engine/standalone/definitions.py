@@ -16,6 +16,7 @@ import yaml
 from engine.standalone import failures
 from engine.standalone.failures import Cause
 from engine.standalone.kinds import Served
+from engine.standalone.schema.formats import is_pattern
 from engine.standalone.schema.metadata import OBJECT_META
 from engine.standalone.schema.rules import has_rules, syntax_problem
 
@@ -158,7 +159,29 @@ def problems(definition: Mapping[str, Any]) -> list[Cause]:
         if schema is None:
             found.append(Cause(failures.REQUIRED, path, "Required value: schemas are required"))
         else:
-            found += _rule_problems(schema, path)
+            found += _shape_problems(schema, path) or _rule_problems(schema, path)
+    return found
+
+
+def _shape_problems(schema: Any, path: str) -> list[Cause]:
+    """Faults that would keep any object of the kind from being looked at."""
+    if not isinstance(schema, dict):
+        return [Cause(failures.TYPE_INVALID, path, "Invalid value: a schema is an object")]
+    found = []
+    pattern = schema.get("pattern")
+    if pattern is not None and (not isinstance(pattern, str) or not is_pattern(pattern)):
+        text = f"Invalid value: {pattern!r}: is no RE2 regular expression"
+        found.append(Cause(failures.INVALID, f"{path}.pattern", text))
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        return [Cause(failures.TYPE_INVALID, f"{path}.properties", "Invalid value: must be an object")]
+    for name, part in properties.items():
+        found += _shape_problems(part, f"{path}.properties[{name}]")
+    if "items" in schema:
+        found += _shape_problems(schema["items"], f"{path}.items")
+    rest = schema.get("additionalProperties")
+    if rest is not None and not isinstance(rest, bool):
+        found += _shape_problems(rest, f"{path}.additionalProperties")
     return found
 
 

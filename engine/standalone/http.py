@@ -14,7 +14,7 @@ from aiohttp import web
 
 from engine.standalone.api import Answer, Api, Renderer, Request, encode, joined_warnings
 from engine.standalone.decoding import MAX_BODY_BYTES
-from engine.standalone.failures import ApiFailure, storage_failed
+from engine.standalone.failures import ApiFailure, bad_request, storage_failed
 from engine.standalone.watching import Watch
 
 _HEALTH = {"/healthz", "/livez", "/readyz"}
@@ -43,6 +43,13 @@ class Edge:
         except sqlite3.Error as error:
             _LOG.warning("%s %s: the database failed: %s", request.method, request.path, error)
             return _refusal(storage_failed(error))
+        except RecursionError:
+            return _refusal(bad_request("the object is nested too deeply"))
+        except Exception:  # noqa: BLE001  a fault of ours must reach the client as a Status too
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return _refusal(
+                ApiFailure(500, "InternalError", "an internal error occurred; the log has the details")
+            )
 
     def _let_in(self, request: web.BaseRequest) -> None:
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")

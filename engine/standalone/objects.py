@@ -110,7 +110,9 @@ class Objects:
         else:
             value = patches.strategic_patch(copy.deepcopy(old), patch, served.schema)
         value = check_envelope(served, value, namespace, name)
-        warnings = drop_unknown(served, value, options, patched=json.dumps(patch))
+        warnings = drop_unknown(
+            served, value, options, patched=json.dumps(patch) if served.custom else "the patch"
+        )
         return self._update(served, old, value, options, warnings, status=status)
 
     def apply(

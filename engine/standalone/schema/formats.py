@@ -29,6 +29,15 @@ def matches(text: str, pattern: str) -> bool:
     return re2.search(pattern, text) is not None
 
 
+def is_pattern(text: str) -> bool:
+    """Whether RE2 can read the pattern."""
+    try:
+        re2.compile(text)
+    except re2.error:
+        return False
+    return True
+
+
 def _date_time(text: str) -> bool:
     if not matches(text, r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"):
         return False

@@ -96,21 +96,22 @@ def _check_value(value: Any, schema: Schema, path: str, report: Report) -> None:
 
 
 def _check_string(value: str, schema: Schema, path: str, report: Report) -> None:
+    text = '"(hidden)"' if schema.get("x-opaque") else shown(value)
     longest = schema.get("maxLength")
     if longest is not None and len(value) > longest:
         report(failures.TOO_LONG, path, f"Too long: may not be more than {longest} bytes")
     shortest = schema.get("minLength")
     if shortest is not None and len(value) < shortest:
-        text = f"Invalid value: {shown(value)}: {path} in body should be at least {shortest} chars long"
-        report(failures.INVALID, path, text)
+        problem = f"Invalid value: {text}: {path} in body should be at least {shortest} chars long"
+        report(failures.INVALID, path, problem)
     pattern = schema.get("pattern")
     if pattern and not matches(value, pattern):
-        text = f"Invalid value: {shown(value)}: {path} in body should match '{pattern}'"
-        report(failures.INVALID, path, text)
+        problem = f"Invalid value: {text}: {path} in body should match '{pattern}'"
+        report(failures.INVALID, path, problem)
     name = schema.get("format")
     if name and not conforms(value, name):
-        text = f"Invalid value: {shown(value)}: {path} in body must be of type {name}: {shown(value)}"
-        report(failures.INVALID, path, text)
+        problem = f"Invalid value: {text}: {path} in body must be of type {name}: {text}"
+        report(failures.INVALID, path, problem)
 
 
 def _check_number(value: float, schema: Schema, path: str, report: Report) -> None:
