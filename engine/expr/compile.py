@@ -105,6 +105,9 @@ class Compiler:
 
     def _comparator(self, node: Node) -> Closure:
         left, right = (self.compile(child) for child in node.children)
+        literal = node.children[1].value
+        if node.value in ("eq", "ne") and node.children[1].type == "literal" and isinstance(literal, str):
+            return operators.is_word(left, literal, wanted=node.value == "eq")
         return operators.comparison(node.value, left, right, strict=self.strict)
 
     def _projection(self, node: Node) -> Closure:

@@ -94,6 +94,18 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+def is_word(left: Closure, word: str, *, wanted: bool) -> Closure:
+    """`x == 'word'`, the most frequent test, and `x != 'word'`."""
+
+    def run(current: Value, scope: Scope) -> Value:
+        found = left(current, scope)
+        if type(found) is str:
+            return (found == word) is wanted
+        return found if isinstance(found, Unknown) else equal(found, word) is wanted
+
+    return run
+
+
 def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) -> Closure:
     """`== != < <= > >=`."""
     order = _ORDER.get(operator)
