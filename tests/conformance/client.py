@@ -41,7 +41,8 @@ class Client:
         got = self.session.request(
             method, self.base + path, data=data, params=params, headers=headers, timeout=20
         )
-        return Reply(got.status_code, got.json(), got.headers)
+        decoded = got.json() if "json" in got.headers.get("Content-Type", "") else got.text
+        return Reply(got.status_code, decoded, got.headers)
 
     def get(self, path: str, **params: Any) -> Reply:
         return self.send("GET", path, **params)

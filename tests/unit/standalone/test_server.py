@@ -237,3 +237,16 @@ def test_old_events_are_swept_away_on_a_start(start, client_of, tmp_path):
     while len(left := client.get(path).body["items"]) > 1:
         assert time.monotonic() < deadline
     assert [one["metadata"]["name"] for one in left] == ["new"]
+
+
+def test_a_stop_does_not_wait_for_open_watches(start, client_of, tmp_path):
+    api = start()
+    client = client_of(tmp_path / "api")
+    events = client.watch(MAPS, timeoutSeconds=60)
+    client_of(tmp_path / "api").post(MAPS, {"metadata": {"name": "a"}})
+    next(events)
+    began = time.monotonic()
+    api.stop()
+    assert time.monotonic() - began < 5
+    events.close()
+    client.session.close()
