@@ -76,7 +76,8 @@ class Cluster:
         if place.resource == CRD_STORAGE:
             self.catalog.serve(served_kinds(value))
         metadata = value["metadata"]
-        if metadata.get("ownerReferences") or metadata.get("deletionTimestamp"):
+        owners = metadata.get("ownerReferences") or ()
+        if metadata.get("deletionTimestamp") or not all(self.store.place_of(one["uid"]) for one in owners):
             self.collector.wake()
         self.bell.ring(place.resource)
 

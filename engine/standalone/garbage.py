@@ -48,10 +48,15 @@ class Collector:
 
     async def run(self) -> None:
         """Sweep for ever; cancel to stop."""
+        loop = asyncio.get_running_loop()
+        expiry = loop.time()
         while True:
             self._wanted.clear()
             try:
                 self.sweep()
+                if loop.time() >= expiry:
+                    self.expire()
+                    expiry = loop.time() + _SWEEP_EVERY_S
             except sqlite3.Error as error:
                 _LOG.warning("garbage collection waits: the database failed: %s", error)
             try:
@@ -60,13 +65,16 @@ class Collector:
                 continue
 
     def sweep(self) -> None:
-        """One pass over everything that waits for the collector."""
+        """One pass over everything that lost its owner or waits to be gone."""
         for place in self._store.dangling():
             self._collect(place)
-        for storage in {kind.storage for kind in self._catalog if kind.ttl_s}:
-            self._expire(storage)
         for place in self._store.waiting():
             self._finish(place)
+
+    def expire(self) -> None:
+        """Delete the events that are older than their kind keeps them."""
+        for kind in {one.storage: one for one in self._catalog if one.ttl_s}.values():
+            self._expire(kind.storage, self._now() - (kind.ttl_s or 0))
 
     def _collect(self, place: Place) -> None:
         value = self._read(place)
@@ -124,9 +132,7 @@ class Collector:
             value["spec"] = {}
             self._deleter.finish(place, value)
 
-    def _expire(self, storage: str) -> None:
-        kind = self._catalog.stored(storage)
-        oldest = self._now() - (kind.ttl_s if kind and kind.ttl_s else 0)
+    def _expire(self, storage: str, oldest: float) -> None:
         for place in self._store.names(storage):
             value = self._read(place)
             seen = value and (value.get("lastTimestamp") or value["metadata"]["creationTimestamp"])

@@ -79,10 +79,6 @@ class Catalog:
         """Stop serving the kind stored as `plural.group`."""
         self._kinds = {key: kind for key, kind in self._kinds.items() if kind.storage != storage}
 
-    def stored(self, storage: str) -> Served | None:
-        """The storage version of the kind stored as `plural.group`."""
-        return next((k for k in self if k.storage == storage and k.api_version == k.stored), None)
-
     def knows(self, api_version: str, kind: str) -> bool:
         """Whether any version of this kind's group is served; owner references name kinds so."""
         group = api_version.rpartition("/")[0]
