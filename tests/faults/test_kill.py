@@ -15,25 +15,40 @@ from typing import Any
 
 import pytest
 
+from engine.ports.kube.client import KubeClient
 from tests.sim.shipped import QUICKSTART, Shipped, is_ready, shipped, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261125"))
 MOMENTS = 30
-ARGUMENTS = ("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "90s")
+ARGUMENTS = ("--simulate", "5", "--apply", str(QUICKSTART))
 
 
-def _state(run: Shipped) -> dict[str, Any]:
-    """What is left in the world, apart from names and times that differ between any two runs."""
-    client = run.client()
+def _objects(run: Shipped, client: KubeClient) -> dict[str, Any]:
     kinds = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")
-    objects = {
+    return {
         f"{kind} {item['metadata']['name']}": ((item.get("status") or {}).get("state"), is_ready(item))
         for kind in kinds
         for item in run.all_of(client, kind)
     }
-    stored = {item["metadata"]["name"] for kind in ("Secret", "ConfigMap") for item in run.all_of(client, kind, "v1")}
+
+
+def _state(run: Shipped) -> dict[str, Any]:
+    """The world once everything is Ready, apart from names and times that differ between any two runs."""
+    client = run.client()
+
+    def settled() -> dict[str, Any] | None:
+        objects = _objects(run, client)
+        cluster = objects.get("TalosCluster quickstart")
+        return objects if cluster == (None, True) and all(ready for _, ready in objects.values()) else None
+
+    objects = until("everything is Ready", settled, deadline_s=120)
+    stored = {
+        item["metadata"]["name"]
+        for kind in ("Secret", "ConfigMap")
+        for item in run.all_of(client, kind, "v1")
+    }
     return {"objects": objects, "stored": stored}
 
 
@@ -47,11 +62,9 @@ def _bring_up(folder: Path, kill_after_s: float | None) -> tuple[dict[str, Any],
                 time.sleep(0.01)
             run.kill()
             run.start(*ARGUMENTS)
-        assert run.wait(120) == 0, run.log()
+        state = _state(run)
         seconds = time.monotonic() - began
-        run.start("--simulate", "5")
-        state = until("the state can be read", lambda: _state(run))
-        run.stop()
+        assert run.stop() == 0, run.log()
         return state, Counter(call["method"] for call in run.calls()), seconds
 
 
