@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from engine.base.assets import asset
 from engine.base.errors import SettingsError
 from engine.base.log import configure
 from engine.bringup import Applied, apply_files, obstacles
-from engine.cli.bringup import progress
+from engine.cli.bringup import Progress, progress
 from engine.companion import Companion
 from engine.definitions import install_kinds, missing_kinds
 from engine.engine import Engine
@@ -60,7 +61,10 @@ def run(settings: Settings) -> int:
         engine.start()
         _on_signals(stopping)
         applied = apply_files(client, settings.apply)
-        return _stay(engine, client, applied, settings, stopping)
+        shown = progress(sys.stdout)
+        for line in _told(settings, kubeconfig):
+            shown.note(line)
+        return _stay(engine, client, applied, settings, stopping, shown)
 
 
 def _own_cluster(settings: Settings, stack: ExitStack) -> Path | None:
@@ -82,11 +86,26 @@ def _own_cluster(settings: Settings, stack: ExitStack) -> Path | None:
     return api.kubeconfig
 
 
+def _told(settings: Settings, kubeconfig: Path | None) -> Iterator[str]:
+    """Where things are, for whoever started the engine."""
+    if settings.standalone is not None:
+        yield f"objects: kubectl --kubeconfig {kubeconfig} get taloscluster,talosmachine"
+    if settings.metrics_bind_address is not None:
+        scheme = "https" if settings.metrics_secure else "http"
+        yield f"metrics: {scheme}://{settings.metrics_bind_address}/metrics"
+    if settings.calls is not None:
+        yield f"calls to the simulated machines: {settings.calls}"
+
+
 def _stay(
-    engine: Engine, client: KubeClient, applied: list[Applied], settings: Settings, stopping: threading.Event
+    engine: Engine,
+    client: KubeClient,
+    applied: list[Applied],
+    settings: Settings,
+    stopping: threading.Event,
+    shown: Progress,
 ) -> int:
     """Show the bring-up and keep running; with a time limit, only until everything is Ready."""
-    shown = progress(sys.stdout)
     deadline = None if settings.until_ready_s is None else time.monotonic() + settings.until_ready_s
     was_ready = False
     while not stopping.wait(_TICK_S):
@@ -126,5 +145,3 @@ def _tune_process() -> None:
         log.debug("mallopt is not to be had here; memory may grow a little more")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-

@@ -32,8 +32,8 @@ def listeners(
         found.append(_metrics(settings, client, lambda: series.render() + process()))
     if settings.health_probe_bind_address is not None:
         handler = probe_handler(
-            health={"workers": lambda: _alive(threads)},
-            ready={"caches": lambda: None if cache.synced() else "not every kind has been listed yet"},
+            health={"workers": lambda: _alive(threads), "watches": cache.liveness},
+            ready={"caches": cache.readiness},
         )
         found.append(Listener(settings.health_probe_bind_address, "--health-probe-bind-address", handler))
     return found
@@ -45,7 +45,9 @@ def _metrics(settings: Settings, client: KubeClient, render: Callable[[], bytes]
         return Listener(settings.metrics_bind_address, "--metrics-bind-address", metrics_handler(render))
     certificate = ServingCertificate()
     handler = metrics_handler(render, Gate(client))
-    return Listener(settings.metrics_bind_address, "--metrics-bind-address", handler, context=certificate.context)
+    return Listener(
+        settings.metrics_bind_address, "--metrics-bind-address", handler, context=certificate.context
+    )
 
 
 def _alive(threads: Sequence[Thread]) -> str | None:

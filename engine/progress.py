@@ -21,7 +21,8 @@ def rows(cache: Cache, rules: RuleSet, now: float) -> list[Row]:
 
 def _row(item: Mapping[str, Any], now: float) -> Row:
     status = item.get("status") or {}
-    ready = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
+    conditions = status.get("conditions") or []
+    ready: Mapping[str, Any] = next((each for each in conditions if each["type"] == "Ready"), {})
     is_ready = ready.get("status") == "True"
     waits_for = "" if is_ready else str(ready.get("message") or ready.get("reason") or "")
     return Row(

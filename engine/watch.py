@@ -109,6 +109,13 @@ class Cache:
         """Objects that have these texts at these dotted paths, by name; `namespace` None means all."""
         return self._stores[kind].select(namespace if kind.namespaced else None, match or {})
 
+    def is_known(self, key: Key) -> bool:
+        """Whether `get` answers from memory; False only before the first look at an object kept on demand."""
+        if key.kind not in self._on_demand:
+            return True
+        look = self._looks.get(key)
+        return look is not None and look.done()
+
     def want(self, key: Key) -> None:
         """Keep this object from now on; returns when its state is known. Raises RemoteError."""
         with self._lock:

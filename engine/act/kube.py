@@ -38,7 +38,9 @@ class KubeWriter:
         """The object as the API server has it now; raises Missing when it is gone."""
         return self._client.get(key)
 
-    def write(self, step: PlannedStep, made: Mapping[str, Value] | None, *, manager: str, dry: bool) -> Outcome:
+    def write(
+        self, step: PlannedStep, made: Mapping[str, Value] | None, *, manager: str, dry: bool
+    ) -> Outcome:
         """Carry out one KubeWrite as `manager`; raises RemoteError.
 
         Two kinds that write to one object have managers of their own, so that neither takes away what
@@ -72,7 +74,9 @@ class KubeWriter:
             change = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
             written = self._client.patch(write.target, reveal(change), dry_run=dry)
         else:
-            written = self._client.apply(write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry)
+            written = self._client.apply(
+                write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry
+            )
         if seen is not None and not dry:
             self._writes.note(write.target, seen, written)
         return ("created" if seen is None else "updated"), str(write.target)

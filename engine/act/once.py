@@ -42,7 +42,9 @@ class Intents:
         written = (live.get("status") or {}).get("intents") or []
         current = next((item for item in written if item["key"] == intent.key), None)
         if (current is None) != (intent.attempt == 0) or (current and current["attempt"] != intent.attempt):
-            raise Conflict(f"the intent {intent.key} was written by somebody else", sent="no", operation=step.id)
+            raise Conflict(
+                f"the intent {intent.key} was written by somebody else", sent="no", operation=step.id
+            )
         entry = as_written(Intent(key=intent.key, target=intent.target, attempt=intent.attempt + 1, at=now))
         body = {
             "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},

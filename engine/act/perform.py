@@ -24,7 +24,6 @@ from engine.base.values import Value
 from engine.capabilities.contract import Ports
 from engine.ruleset.model import Rule
 
-
 MANAGER = "talos-operator"
 
 
@@ -71,7 +70,9 @@ class Actor:
                 sent[step.id] = step.record
             if outcome.status in ("failed", "waiting"):
                 waits = True
-            if outcome.status == "sent" or (outcome.status == "failed" and not isinstance(step.effect, KubeWrite)):
+            if outcome.status == "sent" or (
+                outcome.status == "failed" and not isinstance(step.effect, KubeWrite)
+            ):
                 break
         removed = False
         if plan.finalizer_change == "remove" and not waits and all(_is_complete(item) for item in outcomes):
@@ -87,9 +88,13 @@ class Actor:
         try:
             if step.lane is not None and not dry and not self._lanes.take(step.lane):
                 other = self._lanes.holder(step.lane)
-                return Outcome(id=step.id, item=step.item, status="waiting", message=f"{other} is being changed")
+                return Outcome(
+                    id=step.id, item=step.item, status="waiting", message=f"{other} is being changed"
+                )
             if isinstance(step.effect, KubeWrite):
-                return self._kube.write(step, self._made(step, ports), manager=f"{MANAGER}-{rule.controller}", dry=dry)
+                return self._kube.write(
+                    step, self._made(step, ports), manager=f"{MANAGER}-{rule.controller}", dry=dry
+                )
             if step.once is not None and not dry:
                 self._intents.open(key, step, live, ports.now)
             elif not dry:
@@ -103,7 +108,9 @@ class Actor:
         now = self._kube.live(key)
         for field in ("uid", "generation", "deletionTimestamp"):
             if now["metadata"].get(field) != live["metadata"].get(field):
-                raise Conflict(f"{field} has changed since this pass began", sent="no", operation="look again")
+                raise Conflict(
+                    f"{field} has changed since this pass began", sent="no", operation="look again"
+                )
 
     def _made(self, step: PlannedStep, ports: Ports) -> Mapping[str, Value] | None:
         """`make` is computed when the write is really needed: asked for lazily by the writer."""

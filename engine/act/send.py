@@ -40,7 +40,9 @@ class Sender:
         except RemoteError as error:
             if error.code not in _declared(rule, step.id).already_done:
                 raise
-            return Outcome(id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}")
+            return Outcome(
+                id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}"
+            )
         status: OutcomeStatus = "would" if dry else "sent"
         return Outcome(id=step.id, item=step.item, status=status, message=step.why, result=result)
 

@@ -25,7 +25,10 @@ async def members(ports: Ports, given: Mapping[str, Any]) -> list[dict[str, Any]
     """One entry a listed machine, in the order of the list; duplicates of an address once."""
     pool = given.get("pool") or {}
     found = await asyncio.gather(
-        *(_member(ports, machine, pool.get("machineSpec"), given["namespace"]) for machine in pool.get("machines") or ())
+        *(
+            _member(ports, machine, pool.get("machineSpec"), given["namespace"])
+            for machine in pool.get("machines") or ()
+        )
     )
     seen: set[str] = set()
     entries = []
@@ -88,7 +91,9 @@ async def _resolve(ports: Ports, ref: Mapping[str, Any], namespace: str) -> tupl
 
 def _fetch(ports: Ports, ref: Mapping[str, Any], namespace: str) -> Mapping[str, Any]:
     kind = ports.kube.kind_named(ref.get("apiVersion", "v1"), ref.get("kind", ""))
-    return ports.kube.get(Key(kind, ref.get("namespace") or namespace if kind.namespaced else "", ref.get("name", "")))
+    return ports.kube.get(
+        Key(kind, ref.get("namespace") or namespace if kind.namespaced else "", ref.get("name", ""))
+    )
 
 
 def value_at(found: Any, path: str) -> Any:

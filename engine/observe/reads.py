@@ -6,6 +6,7 @@ Talos, the cache of API objects and the capabilities give the answers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ class ObjectCache(Protocol):
     """The watch cache, as far as reads need it."""
 
     def get(self, key: Key) -> Mapping[str, Any] | None: ...
+
+    def is_known(self, key: Key) -> bool: ...
 
     def list(self, kind: Kind, namespace: str, match: Mapping[str, str]) -> list[Mapping[str, Any]]: ...
 
@@ -90,15 +93,23 @@ class Reader:
             namespace = _text(source.namespace, scope) if source.namespace else ports.namespace
             key = Key(source.kind, namespace if source.kind.namespaced else "", _text(source.name, scope))
             objects.add(key)
-            return Read(item, scope, opened(self._cache.get(key)))
+            if self._cache.is_known(key):
+                return Read(item, scope, opened(self._cache.get(key)))
+            return Read(item, scope, work=lambda: self._first_look(key))
         if isinstance(source, KubeList):
             namespace = _text(source.namespace, scope) if source.namespace else ports.namespace
             match = {path: _text(form, scope) for path, form in source.match.items()}
             lists.add(KindMatch(source.kind, namespace))
-            return Read(item, scope, [opened(found) for found in self._cache.list(source.kind, namespace, match)])
+            return Read(
+                item, scope, [opened(found) for found in self._cache.list(source.kind, namespace, match)]
+            )
         if isinstance(source, CallRead):
             return self._call(source.capability, _known(source.input.evaluate(scope)), item, scope, ports)
         return Read(item, scope, work=self._remote(source, scope, rule.deadline_s, ports.now))
+
+    async def _first_look(self, key: Key) -> Any:
+        """Ask the API server once for an object that is kept on demand; not while computing."""
+        return opened(await asyncio.to_thread(self._cache.get, key))
 
     def _call(self, capability: Capability, given: Any, item: str, scope: Scope, ports: Ports) -> Read:
         check_input(capability, given)

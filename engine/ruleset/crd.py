@@ -37,7 +37,29 @@ _ENGINE_STATUS: Final[Mapping[str, Any]] = {
         "x-kubernetes-list-map-keys": ["type"],
     },
     "observedGeneration": {"type": "integer", "format": "int64"},
-    "intents": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    "intents": {
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["key"],
+        "items": {
+            "type": "object",
+            "required": ["key"],
+            "properties": {
+                "key": {"type": "string"},
+                "target": {"type": "string"},
+                "attempt": {"type": "integer", "format": "int32"},
+                "at": {"type": "string", "format": "date-time"},
+                "done": {"type": "boolean"},
+            },
+        },
+    },
+    "sent": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {"key": {"type": "string"}, "at": {"type": "string", "format": "date-time"}},
+        },
+    },
 }
 
 
