@@ -26,6 +26,7 @@ from engine.cli.bringup import Progress, progress
 from engine.companion import Companion
 from engine.definitions import install_kinds, missing_kinds
 from engine.engine import Engine
+from engine.measure import Meter
 from engine.ports.kube.client import KubeClient
 from engine.progress import rows
 from engine.ruleset.catalog import load_catalog
@@ -50,13 +51,15 @@ def run(settings: Settings) -> int:
     stopping = threading.Event()
     with ExitStack() as stack:
         kubeconfig = _own_cluster(settings, stack)
-        client = KubeClient.connect(kubeconfig, pool_size=settings.workers + len(rules.kinds) + 4)
+        meter = Meter(rules, settings.workers)
+        connections = settings.workers + len(rules.kinds) + 4
+        client = KubeClient.connect(kubeconfig, pool_size=connections, on_request=meter.requested)
         stack.callback(client.close)
         install_kinds(client, rules)
         missing = missing_kinds(client, rules)
         if missing:
             raise SettingsError(f"the cluster has no {', '.join(missing)}; apply schemas/crds first")
-        engine = Engine(rules, client, settings)
+        engine = Engine(rules, client, settings, meter)
         stack.callback(engine.stop)
         engine.start()
         _on_signals(stopping)

@@ -32,7 +32,6 @@ from engine.ports.kube.client import KubeClient
 from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
 from engine.ruleset.model import RuleSet
-from engine.series import SeriesStore
 from engine.settings import Settings
 from engine.wake import Readers
 from engine.watch import Cache
@@ -49,13 +48,13 @@ _STOP_TIMEOUT_S = 20.0
 class Engine:
     """The parts of one engine and their life."""
 
-    def __init__(self, rules: RuleSet, client: KubeClient, settings: Settings) -> None:
+    def __init__(self, rules: RuleSet, client: KubeClient, settings: Settings, meter: Meter) -> None:
         self.rules = rules
-        self.series = SeriesStore()
-        self.queue = WorkQueue()
+        self._meter = meter
+        self.queue = WorkQueue(observer=self._meter)
+        self._meter.watch(self.queue)
         self.cache = Cache(client, rules.kinds, on_demand=rules.on_demand, owners=frozenset(rules.rules))
         self._client = client
-        self._meter = Meter(rules, self.series)
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
         self._identities = Identities()
         self._readers = Readers(frozenset(rules.rules))
@@ -64,7 +63,7 @@ class Engine:
             threading.Thread(target=self._worker.run, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
-        self._listeners = listeners(settings, client, self.series, self.cache, self._threads)
+        self._listeners = listeners(settings, client, self._meter.series, self.cache, self._threads)
         self.cache.subscribe(self._changed)
 
     def start(self) -> None:
@@ -125,5 +124,3 @@ class Engine:
         """Put every object to work that this change concerns: itself, its owners, its readers."""
         for key in self._readers.woken_by(kind, old, new):
             self.queue.add(key)
-
-

@@ -8,6 +8,7 @@ them, `series` keeps the text that a scrape reads.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,24 +18,55 @@ from engine.base.model import Outcome, Sample
 from engine.base.values import Value
 from engine.evaluate import Evaluation
 from engine.expr import Scope
+from engine.ports.kube.transport import RequestRecord
 from engine.ports.talos.client import CallRecord
 from engine.ruleset.model import MetricRule, Rule, RuleSet
 from engine.series import Family, SeriesStore
+from engine.workqueue import WorkQueue
 
 
 class Meter:
-    """The metrics of one engine. `engine` holds the constants that `engine.yaml` may read."""
+    """The metrics of one engine, and the observer of its work queue."""
 
-    def __init__(self, rules: RuleSet, series: SeriesStore) -> None:
-        self._series = series
+    def __init__(self, rules: RuleSet, workers: int) -> None:
         self._metrics = rules.engine_metrics
+        self._controllers = {kind: rule.controller for kind, rule in rules.rules.items()}
         self._engine: dict[str, Value] = {
-            "controllers": sorted(rule.controller for rule in rules.rules.values()),
+            "controllers": sorted(self._controllers.values()),
             "operations": list(rules.operations),
+            "workers": workers,
+            "queues": [],
         }
+        overflow = next((metric.name for metric in self._metrics if metric.on == "overflow"), None)
+        self.series = SeriesStore(overflow)
         scope = Scope({"engine": self._engine})
-        for metric in (*rules.engine_metrics, *(item for rule in rules.rules.values() for item in rule.metrics)):
-            series.declare(_family(metric, scope))
+        for metric in (*self._metrics, *(item for rule in rules.rules.values() for item in rule.metrics)):
+            self.series.declare(_family(metric, scope))
+
+    def watch(self, queue: WorkQueue) -> None:
+        """Have the gauges of the engine itself computed from the queue at each scrape."""
+        self.series.collect(self, lambda: self._own_gauges(queue))
+
+    def added(self, key: Key) -> None:
+        """A key was added to the queue."""
+        self._queued(key, "added", 0.0)
+
+    def retried(self, key: Key) -> None:
+        """A key was added after a failure."""
+        self._queued(key, "retried", 0.0)
+
+    def taken(self, key: Key, waited_s: float) -> None:
+        """A worker took a key."""
+        self._queued(key, "taken", waited_s)
+
+    def finished(self, key: Key, worked_s: float) -> None:
+        """A worker gave a key back."""
+        self._queued(key, "finished", worked_s)
+
+    def requested(self, record: RequestRecord) -> None:
+        """Count one request to the API server."""
+        event = {"method": record.method, "host": record.host, "code": record.code, "seconds": record.seconds}
+        self._event("request", event)
 
     def passed(self, controller: str, result: str, seconds: float) -> None:
         """Count one pass."""
@@ -52,13 +84,32 @@ class Meter:
 
     def measured(self, rule: Rule, key: Key, names: Evaluation, outcomes: Iterable[Outcome]) -> None:
         """Replace the gauges of one object and count what its pass did."""
-        self._series.replace(key, samples.gauges(rule, names))
+        self.series.replace(key, samples.gauges(rule, names))
         for metric, sample in samples.events(rule, names, outcomes):
             self._count(metric, sample)
 
     def drop(self, key: Key) -> None:
         """The object is gone: so are its series."""
-        self._series.drop(key)
+        self.series.drop(key)
+
+    def _queued(self, key: Key, what: str, seconds: float) -> None:
+        self._event("queue", {"controller": self._controllers[key.kind], "event": what, "seconds": seconds})
+
+    def _own_gauges(self, queue: WorkQueue) -> list[Sample]:
+        due, working = Counter(key.kind for key in queue.due()), queue.working()
+        entries = []
+        for kind, controller in self._controllers.items():
+            seconds = [since for key, since in working.items() if key.kind == kind]
+            entries.append(
+                {
+                    "controller": controller,
+                    "depth": due[kind],
+                    "working": len(seconds),
+                    "unfinished": sum(seconds),
+                    "longest": max(seconds, default=0.0),
+                }
+            )
+        return samples.engine_gauges(self._metrics, {**self._engine, "queues": entries})
 
     def _event(self, name: str, event: Mapping[str, Value]) -> None:
         for metric, sample in samples.engine_events(self._metrics, name, event, self._engine):
@@ -66,9 +117,9 @@ class Meter:
 
     def _count(self, metric: MetricRule, sample: Sample) -> None:
         if metric.type == "histogram":
-            self._series.observe(sample.family, sample.labels, sample.value)
+            self.series.observe(sample.family, sample.labels, sample.value)
         else:
-            self._series.add(sample.family, sample.labels, sample.value)
+            self.series.add(sample.family, sample.labels, sample.value)
 
 
 def _family(metric: MetricRule, scope: Scope) -> Family:

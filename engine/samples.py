@@ -50,6 +50,12 @@ def engine_events(
             yield from ((metric, sample) for sample in _samples(metric, scope))
 
 
+def engine_gauges(metrics: Iterable[MetricRule], engine: Mapping[str, Value]) -> list[Sample]:
+    """The gauges that the engine has of itself at this moment."""
+    scope = Scope({"engine": engine})
+    return [sample for metric in metrics if metric.on is None for sample in _samples(metric, scope)]
+
+
 def _samples(metric: MetricRule, scope: Scope) -> Iterator[Sample]:
     if metric.each is None:
         sample = _sample(metric, scope)

@@ -32,17 +32,33 @@ FLAGS: Final[Mapping[str, Schema]] = {
 }
 """Flags of the operator that expressions may read as `settings.<flag>`."""
 
+_QUEUE: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "controller": _TEXT,
+        "depth": _NUMBER,
+        "working": _NUMBER,
+        "unfinished": _NUMBER,
+        "longest": _NUMBER,
+    },
+    "required": ["controller", "depth", "working", "unfinished", "longest"],
+}
+"""One controller's part of the work queue: keys due, keys in work, their seconds in all and the most."""
+
 ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "controllers": _TEXTS,
     "operations": _TEXTS,
     "workers": _NUMBER,
-    "leader": {"type": "boolean"},
+    "queues": {"type": "array", "items": _QUEUE},
 }
-"""What `engine` holds in rules of kind EngineMetrics."""
+"""What `engine` holds in rules of kind EngineMetrics; `queues` is made anew at each scrape."""
 
 EVENTS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "pass": {"controller": _TEXT, "result": _TEXT, "seconds": _NUMBER},
     "call": {"operation": _TEXT, "result": _TEXT, "code": _TEXT, "seconds": _NUMBER},
+    "queue": {"controller": _TEXT, "event": _TEXT, "seconds": _NUMBER},
+    "request": {"method": _TEXT, "host": _TEXT, "code": _TEXT, "seconds": _NUMBER},
+    "overflow": {"family": _TEXT},
     "act": {"result": _TEXT, "seconds": _NUMBER},
 }
 """The fields of `event` for each sort of event that a metric may count."""

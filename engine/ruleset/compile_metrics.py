@@ -67,7 +67,12 @@ def _event(compiler: Compiler, unit: Unit, on: Node | None, steps: Collection[st
     word, _, step = text(on).partition(".")
     unit.event = compiler.catalog.events.get(word, {})
     if steps is None and word == "act":
-        compiler.report.add(on, "unknown-event", "the engine has no steps", suggest(word, ("pass", "call")))
+        compiler.report.add(
+            on,
+            "unknown-event",
+            "the engine has no steps",
+            suggest(word, set(compiler.catalog.events) - {"act"}),
+        )
     elif steps is not None and word != "act":
         compiler.report.add(
             on, "unknown-event", f"`{word}` is counted in rules/engine.yaml only", "use `act.<id>`"

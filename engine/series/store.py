@@ -21,15 +21,16 @@ from engine.series.families import Cells, Family, Owned
 class SeriesStore:
     """All series of one process; safe for use by many threads."""
 
-    def __init__(self, overflow: str = "talos_engine_series_dropped_total") -> None:
-        """`overflow` is the name of the counter, by `family`, of what was not kept."""
+    def __init__(self, overflow: str | None = None) -> None:
+        """`overflow` is the name of the counter, by `family`, of what was not kept; None: nobody counts."""
         self._lock = threading.Lock()
         self._families: dict[str, Owned | Cells] = {}
         self._owned: dict[Hashable, set[str]] = defaultdict(set)
         self._collectors: dict[Hashable, Callable[[], Iterable[Sample]]] = {}
         self._overflow = overflow
-        text = "Samples that were not kept: over the limit of their family, or a series of another object"
-        self.declare(Family(name=overflow, type="counter", help=text, labels=("family",)))
+        if overflow is not None:
+            text = "Samples that were not kept: over the limit of their family, or a series of another object"
+            self.declare(Family(name=overflow, type="counter", help=text, labels=("family",)))
 
     def declare(self, family: Family) -> None:
         """Make a family known. Declaring it again adds its `start` label sets.
@@ -109,6 +110,8 @@ class SeriesStore:
             self._drop_sample(name, dropped)
 
     def _drop_sample(self, name: str, amount: int) -> None:
+        if self._overflow is None:
+            return
         counter = self._families[self._overflow]
         assert isinstance(counter, Cells)
         cell = counter.cell((("family", name),))
