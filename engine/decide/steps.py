@@ -258,4 +258,12 @@ def _result(planned: list[PlannedStep]) -> StepResult:
     phase = next((word for word in ("blocked", "waiting", "do", "done") if word in phases), "skipped")
     reason = next((item.reason for item in planned if item.phase == phase), "")
     done = bool(planned) and phases <= {"done"}
-    return {"phase": phase, "reason": reason, "done": done, "failed": False, "error": None, "result": None}
+    return {
+        "phase": phase,
+        "reason": reason,
+        "done": done,
+        "changed": 0,
+        "failed": False,
+        "error": None,
+        "result": None,
+    }

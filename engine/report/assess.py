@@ -19,6 +19,8 @@ from engine.base.values import OMIT, REMOVE, Unknown, Value, first_unknown
 from engine.evaluate import Evaluation
 from engine.ruleset.model import Rule
 
+_CHANGES = frozenset({"created", "updated", "deleted", "sent"})
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
@@ -35,10 +37,12 @@ class Assessment:
 
 
 def with_outcomes(results: Mapping[str, Mapping[str, Value]], outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """`act.<id>` after acting: what was planned, and how the executed items ended."""
+    """`act.<id>` after acting: what was planned, how the executed items ended and how many changed something."""
     told = {step: dict(result) for step, result in results.items()}
     for outcome in outcomes:
         result = told.setdefault(outcome.id, {})
+        if outcome.status in _CHANGES:
+            result["changed"] = result.get("changed", 0) + 1
         if outcome.status == "failed" and not result.get("failed"):
             code = outcome.error.code if outcome.error else "Failed"
             result |= {"failed": True, "error": {"code": code, "message": outcome.message}}

@@ -85,6 +85,7 @@ ACT_RESULT: Final[Schema] = {
         "phase": {"type": "string", "enum": ["do", "done", "skipped", "blocked", "waiting", "failed"]},
         "done": {"type": "boolean"},
         "failed": {"type": "boolean"},
+        "changed": {"type": "integer"},
         "error": {
             "type": "object",
             "nullable": True,
@@ -92,7 +93,7 @@ ACT_RESULT: Final[Schema] = {
             "required": ["code", "message"],
         },
     },
-    "required": ["phase", "done", "failed"],
+    "required": ["phase", "done", "failed", "changed"],
 }
 _TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 
