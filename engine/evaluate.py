@@ -74,6 +74,10 @@ class Definitions:
         value = self._known[name] = form.evaluate(self._scope)
         return value
 
+    def forget(self) -> None:
+        """Evaluate all definitions anew."""
+        self._known.clear()
+
 
 class Verdicts:
     """`cond`: this pass's conditions as true, false or Unknown."""
@@ -101,6 +105,10 @@ class Verdicts:
             condition for name in (*names, READY) if (condition := self._condition(name)) is not None
         )
 
+    def forget(self) -> None:
+        """Ask all conditions anew."""
+        self._known.clear()
+
     def _condition(self, name: str) -> Condition | None:
         if name not in self._known:
             rule = self._rules.get(name)
@@ -117,20 +125,25 @@ class Verdicts:
 class Results:
     """`act`: how each step was decided or ended so far."""
 
-    __slots__ = ("results",)
+    __slots__ = ("results", "were_missed")
 
     def __init__(self) -> None:
         self.results: dict[str, Mapping[str, Value]] = {}
+        self.were_missed = False
 
     def lookup(self, name: str) -> Value:
         """The result of one step; Unknown before it was decided."""
-        return self.results.get(name, Unknown(f"act.{name}", "the step was not reached", skipped=True))
+        try:
+            return self.results[name]
+        except KeyError:
+            self.were_missed = True
+            return Unknown(f"act.{name}", "the step was not reached", skipped=True)
 
 
 class Evaluation:
     """The names of one pass over one object; `scope` is what forms are evaluated in."""
 
-    __slots__ = ("results", "scope", "verdicts")
+    __slots__ = ("_definitions", "results", "scope", "verdicts")
 
     def __init__(self, rule: Rule, snapshot: Snapshot, settings: Mapping[str, Value]) -> None:
         self.results = Results()
@@ -144,5 +157,13 @@ class Evaluation:
         }
         self.scope = Scope(roots)
         self.verdicts = Verdicts({item.type: item for item in rule.conditions}, self.scope)
-        roots["let"] = Definitions(rule.let, self.scope)
+        self._definitions = roots["let"] = Definitions(rule.let, self.scope)
         roots["cond"] = self.verdicts
+
+    def decided(self, step: str, result: Mapping[str, Value]) -> None:
+        """Note how a step was decided; what was asked of it too early is asked again."""
+        self.results.results[step] = result
+        if self.results.were_missed:
+            self.results.were_missed = False
+            self.verdicts.forget()
+            self._definitions.forget()

@@ -120,6 +120,8 @@ class PlannedStep:
     release: Lane | None = None
     record: str | None = None
     irreversible: bool = False
+    closes: bool = False
+    """Whether success is the end of its intent: it has no `until` that could tell."""
 
 
 Mode = Literal["act", "dryrun", "nothing"]

@@ -1,8 +1,8 @@
 """Decide the child objects of a list of items, and which existing ones are no longer wanted.
 
 An item without a key is not resolved: nobody knows which child it stands for, so no child is
-made of it and none is pruned while there is one. The same holds while the list of existing
-children is Unknown. Pure. Neighbours: `steps` calls it, `manifest` builds each child.
+made of it and none is pruned while there is one. The same holds while the list of items is null or
+that of existing children is Unknown or null. Pure. Neighbours: `steps` calls it, `manifest` builds each child.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def decide_children(
             unresolved += 1
         elif isinstance(child.effect, KubeWrite):
             wanted.append(child.effect.target.name)
-    pruned, surplus = _prune(step, body, frozenset(wanted), unresolved, snapshot, scope)
+    if items is None:
+        pruned, surplus = _unsure(step, body, Unknown(f"act.{step.id}", "the list of items is null"))
+    else:
+        pruned, surplus = _prune(step, body, frozenset(wanted), unresolved, snapshot, scope)
     return planned + pruned, {"wanted": wanted, "unresolved": unresolved, "surplus": surplus}
 
 
@@ -72,12 +75,14 @@ def _as_kube_step(body: ChildrenStep) -> KubeStep:
 
 def _prune(
     step: Step, body: ChildrenStep, wanted: frozenset[str], unresolved: int, snapshot: Snapshot, scope: Scope
-) -> tuple[list[PlannedStep], list[str]]:
+) -> tuple[list[PlannedStep], Value]:
     if body.prune is None or body.existing is None:
         return [], []
     existing = body.existing.evaluate(scope)
+    if existing is None:
+        existing = Unknown(f"act.{step.id}", "the list of existing children is null")
     if isinstance(existing, Unknown):
-        return [PlannedStep(id=step.id, item="prune", phase="blocked", reason=because(existing))], []
+        return _unsure(step, body, existing)
     surplus = [child for child in existing if child["metadata"]["name"] not in wanted]
     names = [child["metadata"]["name"] for child in surplus]
     leaving = [child for child in surplus if child["metadata"].get("deletionTimestamp")]
@@ -88,6 +93,13 @@ def _prune(
         reason = f"{unresolved} item(s) are not resolved; nothing is pruned meanwhile"
         return [PlannedStep(id=step.id, item="prune", phase="waiting", reason=reason)], names
     return _deletions(step, body, body.prune, going, leaving, snapshot, scope), names
+
+
+def _unsure(step: Step, body: ChildrenStep, cause: Unknown) -> tuple[list[PlannedStep], Value]:
+    """Prune nothing: nobody can tell which children are too many."""
+    if body.prune is None:
+        return [], cause
+    return [PlannedStep(id=step.id, item="prune", phase="blocked", reason=because(cause))], cause
 
 
 def _deletions(
@@ -104,7 +116,9 @@ def _deletions(
     if gate is not True:
         blocked = isinstance(gate, Unknown)
         reason = because(gate) if isinstance(gate, Unknown) else "the prune gate is closed"
-        return [PlannedStep(id=step.id, item="prune", phase="blocked" if blocked else "waiting", reason=reason)]
+        return [
+            PlannedStep(id=step.id, item="prune", phase="blocked" if blocked else "waiting", reason=reason)
+        ]
     if prune.lane is not None:
         if leaving:
             reason = f"{leaving[0]['metadata']['name']} is still leaving"
@@ -119,6 +133,8 @@ def _deletions(
             continue
         write = KubeWrite(verb="delete", target=target)
         planned.append(
-            PlannedStep(id=step.id, item=target.name, phase="do", effect=write, lane=lane, why="no longer wanted")
+            PlannedStep(
+                id=step.id, item=target.name, phase="do", effect=write, lane=lane, why="no longer wanted"
+            )
         )
     return planned

@@ -20,7 +20,13 @@ from engine.ruleset.model import Finalize
 
 
 def decide_finalize(
-    rule: Finalize, finalizer: str, context: StepContext, names: Evaluation, mode: Mode, *, concerned: bool
+    rule: Finalize,
+    finalizer: str,
+    context: StepContext,
+    names: Evaluation,
+    mode: Mode,
+    *,
+    concerned: bool | Unknown,
 ) -> Plan:
     """The plan of a pass over an object that is being deleted.
 
@@ -28,9 +34,9 @@ def decide_finalize(
     succeeded; `act` takes it away only after all of them have.
     """
     plan = Plan(key=context.snapshot.key, mode=mode, finalizer=finalizer)
-    if not concerned:
+    if concerned is False:
         return replace(plan, finalizer_change="remove")
-    skip = holds(rule.skip_when, names.scope, otherwise=False)
+    skip = holds(rule.skip_when, names.scope, otherwise=False) if concerned is True else concerned
     if skip is True:
         return replace(plan, finalizer_change="remove")
     if isinstance(skip, Unknown):
@@ -40,7 +46,7 @@ def decide_finalize(
     complete = True
     for step in rule.steps:
         planned, result = decide_step(step, context)
-        names.results.results[step.id] = result
+        names.decided(step.id, result)
         steps.extend(planned)
         waits = step.until is not None and any(item.phase == "do" for item in planned)
         if waits or any(item.phase in ("blocked", "waiting") for item in planned):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.base.errors import ExpressionError
 from engine.base.kinds import Key
 from engine.base.model import KubeWrite, Snapshot
 from engine.base.values import OMIT, Unknown, Value, first_unknown
@@ -22,7 +23,9 @@ def kube_write(step: KubeStep, snapshot: Snapshot, scope: Scope) -> KubeWrite | 
     name = step.name.evaluate(scope)
     if isinstance(name, Unknown):
         return name
-    target = Key(step.kind, snapshot.key.namespace if step.kind.namespaced else "", str(name))
+    if not isinstance(name, str) or not name:
+        raise ExpressionError(f"{step.name.position}: an object needs a name, got {name!r}")
+    target = Key(step.kind, snapshot.key.namespace if step.kind.namespaced else "", name)
     if step.verb == "delete":
         return KubeWrite(verb="delete", target=target)
     manifest = _manifest(step, target, snapshot, scope)

@@ -10,6 +10,7 @@ from engine.base.model import FinalizerChange, Mode, Plan, Snapshot
 from engine.base.values import Unknown
 from engine.decide.finalize import decide_finalize
 from engine.decide.steps import StepContext, decide_step
+from engine.decide.verdict import holds
 from engine.evaluate import Evaluation
 from engine.ruleset.model import Rule
 
@@ -30,14 +31,16 @@ def decide(rule: Rule, snapshot: Snapshot, names: Evaluation) -> Plan:
     if metadata.get("deletionTimestamp"):
         if rule.finalize is None or not held:
             return Plan(key=snapshot.key, mode=mode)
-        return decide_finalize(rule.finalize, finalizer, context, names, mode, concerned=concerns(rule, names))
+        return decide_finalize(
+            rule.finalize, finalizer, context, names, mode, concerned=concerns(rule, names)
+        )
     change: FinalizerChange | None = "add" if finalizer and not held else None
-    if not concerns(rule, names):
+    if concerns(rule, names) is not True:
         return Plan(key=snapshot.key, mode=mode, finalizer=finalizer, finalizer_change=change)
     steps = []
     for step in rule.act:
         planned, result = decide_step(step, context)
-        names.results.results[step.id] = result
+        names.decided(step.id, result)
         steps.extend(planned)
     return Plan(
         key=snapshot.key,
@@ -49,9 +52,9 @@ def decide(rule: Rule, snapshot: Snapshot, names: Evaluation) -> Plan:
     )
 
 
-def concerns(rule: Rule, names: Evaluation) -> bool:
-    """Whether `for.where` takes this object in; an answer that cannot be told leaves it out."""
-    return rule.where is None or rule.where.evaluate(names.scope) is True
+def concerns(rule: Rule, names: Evaluation) -> bool | Unknown:
+    """Whether `for.where` takes this object in; while that cannot be told nothing is done about it."""
+    return holds(rule.where, names.scope, otherwise=True)
 
 
 def _mode(rule: Rule, names: Evaluation) -> Mode:

@@ -1,7 +1,7 @@
 """Decide which outdated item may change now: a few at a time, each well again before the next.
 
-An item takes a place of the budget while it is outdated and let go, or up to date and not
-healthy yet. Outdated items that are not well go first (the change may be their cure, and they
+An item takes a place of the budget while it is outdated and let go, up to date and not
+healthy yet, or being deleted; its lane is given back only once none of these holds. Outdated items that are not well go first (the change may be their cure, and they
 are down already), the one that `last` names goes last. Anything Unknown about an item keeps its
 place taken. Pure. Neighbour: `steps` calls it.
 """
@@ -31,16 +31,19 @@ class _Item:
     in_flight: bool | Unknown
     healthy: bool | Unknown
     last: bool
+    leaving: bool
 
     @property
     def takes_a_place(self) -> bool:
+        if self.leaving:
+            return True
         if self.outdated is False:
             return self.healthy is not True
         return self.outdated is not True or self.in_flight is not False
 
     @property
     def may_start(self) -> bool:
-        return self.outdated is True and self.in_flight is False
+        return self.outdated is True and self.in_flight is False and not self.leaving
 
 
 def decide_rollout(
@@ -52,7 +55,9 @@ def decide_rollout(
         return [PlannedStep(id=step.id, phase="blocked", reason=because(listed))], {}
     items = [_look_at(body, item, scope) for item in listed or ()]
     busy = [item.name for item in items if item.takes_a_place]
-    waiting = sorted((item for item in items if item.may_start), key=lambda item: (item.last, item.healthy is True))
+    waiting = sorted(
+        (item for item in items if item.may_start), key=lambda item: (item.last, item.healthy is True)
+    )
     facts: dict[str, Value] = {
         "outdated": sum(item.outdated is not False for item in items),
         "inFlight": len(busy),
@@ -82,6 +87,7 @@ def _look_at(body: RolloutStep, item: Value, scope: Scope) -> _Item:
         in_flight=holds(body.in_flight, inner, otherwise=False) if outdated is True else False,
         healthy=holds(body.healthy, inner, otherwise=True),
         last=holds(body.last, inner, otherwise=False) is True,
+        leaving=bool(item["metadata"].get("deletionTimestamp")),
     )
 
 
@@ -115,13 +121,15 @@ def _start(step: Step, body: RolloutStep, item: _Item, snapshot: Snapshot) -> Pl
         return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(write))
     if isinstance(lane, Unknown):
         return PlannedStep(id=step.id, item=item.name, phase="blocked", reason=because(lane))
-    return PlannedStep(id=step.id, item=item.name, phase="do", effect=write, lane=lane, why=f"{item.name} is next")
+    return PlannedStep(
+        id=step.id, item=item.name, phase="do", effect=write, lane=lane, why=f"{item.name} is next"
+    )
 
 
 def _settled(
     step: Step, body: RolloutStep, items: list[_Item], snapshot: Snapshot, scope: Scope
 ) -> list[PlannedStep]:
-    """Give back the lane of every item that is up to date and well."""
+    """Give back the lane of every item that takes no place: well, or not let go yet."""
     planned = []
     for item in items:
         lane = lane_of(body.lane, Key(body.do.kind, snapshot.key.namespace, item.name), scope)

@@ -103,7 +103,10 @@ def _items(step: Step, scope: Scope) -> Iterator[tuple[str, Scope | Unknown]]:
         return
     for item in items or ():
         inner = scope.child({step.for_each.name: item})
-        yield str(step.for_each.key.evaluate(inner)), inner
+        key = step.for_each.key.evaluate(inner)
+        if key is None:
+            key = Unknown(f"act.{step.id}", "an item of forEach has no key")
+        yield ("", key) if isinstance(key, Unknown) else (str(key), inner)
 
 
 def _many(
@@ -130,7 +133,10 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
     lane = lane_of(step.lane, snapshot.key, scope)
     if isinstance(lane, Unknown):
         return _blocked(step, lane)
-    if _has_ended(step, intent, scope):
+    ended = _has_ended(step, intent, scope)
+    if isinstance(ended, Unknown):
+        return _blocked(step, ended)
+    if ended:
         closing = replace(intent, done=True) if intent is not None and not intent.done else None
         return PlannedStep(id=step.id, phase="done", once=closing, release=lane)
     guard = all_hold(step.when, scope)
@@ -140,6 +146,13 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
         return PlannedStep(id=step.id, phase="skipped", reason="`when` is false")
     if intent is not None and intent.done:
         return PlannedStep(id=step.id, phase="done", release=lane)
+    return _wanted(step, snapshot, scope, intent, lane)
+
+
+def _wanted(
+    step: Step, snapshot: Snapshot, scope: Scope, intent: Intent | None, lane: Lane | None
+) -> PlannedStep:
+    """A step whose guards hold: done as soon as nothing stands in its way."""
     why = text_of(step.why, scope)
     gate = holds(step.gate, scope, otherwise=True)
     if isinstance(gate, Unknown):
@@ -150,11 +163,17 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
     return _executable(step, snapshot, scope, intent, lane, why)
 
 
-def _has_ended(step: Step, intent: Intent | None, scope: Scope) -> bool:
-    """Whether `until` holds; of what must happen once it counts only after a first attempt."""
+def _has_ended(step: Step, intent: Intent | None, scope: Scope) -> bool | Unknown:
+    """Whether `until` holds; of what must happen once it counts only after a first attempt.
+
+    What may have been sent and cannot be looked at is Unknown: it is not sent again meanwhile.
+    """
     if step.until is None or (intent is not None and intent.attempt == 0):
         return False
-    return step.until.evaluate(scope) is True
+    answer = step.until.evaluate(scope)
+    if isinstance(answer, Unknown) and intent is not None and not intent.done and not answer.skipped:
+        return answer
+    return answer is True
 
 
 def _settling(intent: Intent | None, now: float) -> str:
@@ -190,10 +209,13 @@ def _executable(
         lane=lane,
         record=None if record is None else str(record),
         irreversible=step.hazard == "irreversible",
+        closes=step.once is not None and step.until is None,
     )
 
 
-def effect_of(body: KubeStep | TalosStep | CallStep | Any, snapshot: Snapshot, scope: Scope) -> Effect | Unknown:
+def effect_of(
+    body: KubeStep | TalosStep | CallStep | Any, snapshot: Snapshot, scope: Scope
+) -> Effect | Unknown:
     """What would be sent, or the Unknown inside it."""
     if isinstance(body, KubeStep):
         return kube_write(body, snapshot, scope)

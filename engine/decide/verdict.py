@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from engine.base.kinds import Key
 from engine.base.model import Lane
-from engine.base.values import Unknown, Value
+from engine.base.values import OMIT, Unknown, Value
 from engine.expr import Scope
 from engine.ruleset.model import Form
 
@@ -45,8 +45,8 @@ def because(unknown: Unknown) -> str:
 
 
 def lane_of(form: Form | None, holder: Key, scope: Scope) -> Lane | Unknown | None:
-    """The lane that an effect on `holder` has to take; None where the rule names none."""
-    if form is None:
-        return None
-    name = form.evaluate(scope)
-    return name if isinstance(name, Unknown) else Lane(name=str(name), holder=holder)
+    """The lane that an effect on `holder` has to take; None where the rule names none, or `omit()`."""
+    name = OMIT if form is None else form.evaluate(scope)
+    if isinstance(name, Unknown):
+        return name
+    return None if name is OMIT else Lane(name=str(name), holder=holder)
