@@ -31,6 +31,7 @@ from engine.ports.kube.client import KubeClient
 from engine.progress import rows
 from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
+from engine.ruleset.model import RuleSet
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def run(settings: Settings) -> int:
         _on_signals(stopping)
         applied = apply_files(client, settings.apply)
         shown = progress(sys.stdout)
-        for line in _told(settings, kubeconfig):
+        for line in _told(settings, kubeconfig, rules):
             shown.note(line)
         return _stay(engine, client, applied, settings, stopping, shown)
 
@@ -89,10 +90,11 @@ def _own_cluster(settings: Settings, stack: ExitStack) -> Path | None:
     return api.kubeconfig
 
 
-def _told(settings: Settings, kubeconfig: Path | None) -> Iterator[str]:
+def _told(settings: Settings, kubeconfig: Path | None, rules: RuleSet) -> Iterator[str]:
     """Where things are, for whoever started the engine."""
     if settings.standalone is not None:
-        yield f"objects: kubectl --kubeconfig {kubeconfig} get taloscluster,talosmachine"
+        kinds = ",".join(sorted(kind.plural for kind in rules.rules))
+        yield f"objects: kubectl --kubeconfig {kubeconfig} get {kinds}"
     if settings.metrics_bind_address is not None:
         scheme = "https" if settings.metrics_secure else "http"
         yield f"metrics: {scheme}://{settings.metrics_bind_address}/metrics"

@@ -34,7 +34,9 @@ def install_kinds(client: KubeClient, rules: RuleSet) -> None:
         while not _is_served(client, definition):
             if time.monotonic() > deadline:
                 name = definition["metadata"]["name"]
-                raise SettingsError(f"{name} was applied and is not served after {_SERVED_S:g} s; see its conditions")
+                raise SettingsError(
+                    f"{name} was applied and is not served after {_SERVED_S:g} s; see its conditions"
+                )
             time.sleep(_POLL_S)
 
 

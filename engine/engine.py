@@ -17,7 +17,7 @@ from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
-from engine.base.kinds import Kind
+from engine.base.kinds import Key, Kind
 from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
 from engine.capabilities.memo import Memo
@@ -33,7 +33,7 @@ from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
 from engine.ruleset.model import RuleSet
 from engine.settings import Settings
-from engine.wake import Readers
+from engine.wake import Readers, is_status_only
 from engine.watch import Cache
 from engine.worker import Hops, Worker
 from engine.workqueue import WorkQueue
@@ -58,6 +58,7 @@ class Engine:
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
         self._identities = Identities()
         self._readers = Readers(frozenset(rules.rules))
+        self._writes = OwnWrites(rules.rules)
         self._worker = Worker(self._hops(settings), self.queue)
         self._threads = [
             threading.Thread(target=self._worker.run, name=f"worker-{number}", daemon=True)
@@ -91,7 +92,6 @@ class Engine:
         nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
         cpu = threading.Lock()
-        writes = OwnWrites()
         known = {"loopbackOnly": settings.loopback_only, "metaKey": False}
         return Hops(
             rules=self.rules.rules,
@@ -99,14 +99,14 @@ class Engine:
             readers=self._readers,
             observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu),
             actor=Actor(
-                KubeWriter(self._client, self.cache, writes),
+                KubeWriter(self._client, self.cache, self._writes),
                 Lanes(self._client),
-                Intents(self._client, writes),
+                Intents(self._client, self._writes),
                 Sender(nodes, all_capabilities(), run),
             ),
-            reporter=Reporter(self._client, writes),
+            reporter=Reporter(self._client, self._writes),
             meter=self._meter,
-            writes=writes,
+            writes=self._writes,
             ports=self._ports,
             cpu=cpu,
         )
@@ -122,5 +122,12 @@ class Engine:
 
     def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Put every object to work that this change concerns: itself, its owners, its readers."""
-        for key in self._readers.woken_by(kind, old, new):
+        woken = self._readers.woken_by(kind, old, new)
+        if kind in self.rules.rules and new is not None and is_status_only(old, new):
+            metadata = new["metadata"]
+            key = Key(kind, metadata.get("namespace", ""), metadata["name"])
+            # The echo of what a pass itself wrote: the pass has said when it wants to run again.
+            if self.queue.is_working(key) or self._writes.made(key, new):
+                woken.discard(key)
+        for key in woken:
             self.queue.add(key)

@@ -9,16 +9,17 @@ cache has caught up. Thread-safe. Neighbours: whoever writes to an object under 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from engine.base.kinds import Key
+from engine.base.kinds import Key, Kind
 
 
 class OwnWrites:
-    """The overtaken versions of each object since the cache last caught up."""
+    """The overtaken versions of each object of `kinds` since the cache last caught up; others have no passes."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Collection[Kind]) -> None:
+        self._kinds = frozenset(kinds)
         self._lock = threading.Lock()
         self._overtaken: dict[Key, set[str]] = {}
         self._last: dict[Key, str] = {}
@@ -26,7 +27,7 @@ class OwnWrites:
     def note(self, key: Key, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """A write of ours made `after` out of an object that was last seen as `before`."""
         old, new = _version(before), _version(after)
-        if old == new:
+        if old == new or key.kind not in self._kinds:
             return
         with self._lock:
             # Several writes in one pass: each overtakes the one before it, too.
@@ -44,6 +45,12 @@ class OwnWrites:
             del self._overtaken[key]
             self._last.pop(key, None)
             return False
+
+    def made(self, key: Key, seen: Mapping[str, Any]) -> bool:
+        """Whether this version is known to come from a write of ours that the passes have not seen yet."""
+        version = _version(seen)
+        with self._lock:
+            return version == self._last.get(key) or version in self._overtaken.get(key, ())
 
     def forget(self, key: Key) -> None:
         """The object is gone."""

@@ -43,13 +43,24 @@ class Nodes:
         method = protocol.methods()[source.method]
         message = protocol.to_message(method, reveal(request))
         replies = await self._client.call(
-            address, self._identity(bundle, now), source.method, message, deadline_s=deadline_s, limit=source.limit
+            address,
+            self._identity(bundle, now),
+            source.method,
+            message,
+            deadline_s=deadline_s,
+            limit=source.limit,
         )
         values = [protocol.to_value(reply, source.fields) for reply in replies]
         return values if method.server_streaming else values[0]
 
     async def resources(
-        self, address: str, bundle: Opaque | None, source: CosiRead, wanted: str, now: float, deadline_s: float
+        self,
+        address: str,
+        bundle: Opaque | None,
+        source: CosiRead,
+        wanted: str,
+        now: float,
+        deadline_s: float,
     ) -> Any:
         """One resource as {metadata, spec} (None when absent), or all of its type."""
         kind = protocol.cosi_types()[source.type]

@@ -62,7 +62,10 @@ def _samples(metric: MetricRule, scope: Scope) -> Iterator[Sample]:
         if sample is not None:
             yield sample
         return
-    items = metric.each.items.evaluate(scope)
+    try:
+        items = metric.each.items.evaluate(scope)
+    except ExpressionError:
+        return
     if isinstance(items, Unknown):
         return
     for item in items or ():
@@ -84,6 +87,6 @@ def _sample(metric: MetricRule, scope: Scope) -> Sample | None:
         value = 1.0 if metric.value is None else metric.value.evaluate(scope)
     except ExpressionError:
         return None
-    if value is None or isinstance(value, Unknown):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return Sample(metric.name, tuple(labels), float(value))

@@ -18,6 +18,14 @@ Object = Mapping[str, Any]
 ListRead = tuple[Kind, str]
 
 
+def is_status_only(old: Object | None, new: Object | None) -> bool:
+    """Whether nothing but the status (and the version that counts every write) differs."""
+    if old is None or new is None:
+        return False
+    same = {**new["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]} == old["metadata"]
+    return same and {**new, "metadata": 0, "status": 0} == {**old, "metadata": 0, "status": 0}
+
+
 class Readers:
     """Knows the readers of every object. `kinds` are those that have a rule."""
 

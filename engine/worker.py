@@ -17,18 +17,19 @@ from typing import Any, Literal
 
 from engine.act import Actor
 from engine.act.perform import Performed
-from engine.base.errors import Conflict, EngineError, Missing
+from engine.base.errors import Conflict, EngineError, ExpressionError, Missing
 from engine.base.kinds import Key, Kind
-from engine.base.model import Outcome, Plan
+from engine.base.model import Outcome, Plan, Snapshot
 from engine.base.values import Unknown
 from engine.capabilities.contract import Ports
 from engine.decide import decide
-from engine.evaluate import Evaluation
+from engine.evaluate import Evaluation, NotObserved
 from engine.expr.durations import seconds_in
 from engine.freshness import OwnWrites
 from engine.measure import Meter
 from engine.observe import Observer
 from engine.observe.snapshot import Sight
+from engine.patience import SOON_S, Patience
 from engine.report import Assessment, Reporter, assess
 from engine.report.assess import with_outcomes
 from engine.ruleset.model import Rule
@@ -39,17 +40,25 @@ from engine.workqueue import WorkQueue
 log = logging.getLogger(__name__)
 
 Result = Literal["success", "error", "requeue", "not_found"]
-SOON_S = 0.1
-"""After something was written or sent: look again at what became of it."""
 DEFAULT_EVERY_S = 60.0
+SHORTEST_EVERY_S = 1.0
+"""A rule that says less, or nothing that makes sense, does not run faster."""
+WAIT_S = 2.0
+"""Nothing tells when a lane becomes free."""
+STALE_S = 5.0
+"""The longest wait for a cache that lags behind our own writes; its change wakes the key before."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassEnd:
-    """How a pass ended; `delay_s` None means: only a change brings it back."""
+    """How a pass ended; `delay_s` None means: only a change brings it back.
+
+    `soon`: something was changed or has to be looked at again; `delay_s` is the longest wait for that.
+    """
 
     result: Result
     delay_s: float | None
+    soon: bool = False
     assessment: Assessment | None = None
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
@@ -77,14 +86,18 @@ class Worker:
     def __init__(self, hops: Hops, queue: WorkQueue) -> None:
         self._hops = hops
         self._queue = queue
+        self._patience = Patience()
         self._serial: set[str] = set()
         self._serial_lock = threading.Lock()
 
     def run(self) -> None:
-        """Take keys until the queue is shut down."""
+        """Take keys until the queue is shut down; whatever happens in a turn, the next one comes."""
         while (key := self._queue.get()) is not None:
             try:
                 self._turn(key)
+            except Exception:
+                log.exception("%s: the turn ended with a bug of ours", key)
+                self._queue.add(key, delay_s=DEFAULT_EVERY_S)
             finally:
                 self._queue.done(key)
 
@@ -92,13 +105,18 @@ class Worker:
         rule = self._hops.rules[key.kind]
         started = time.monotonic()
         end = self.pass_over(rule, key)
-        self._hops.meter.passed(rule.controller, end.result, time.monotonic() - started)
         if end.result == "error":
             self._queue.back_off(key, initial_s=rule.backoff.initial_s, max_s=rule.backoff.max_s)
         else:
             self._queue.forget(key)
-            if end.delay_s is not None:
-                self._queue.add(key, delay_s=end.delay_s)
+            delay_s = end.delay_s
+            if end.soon and delay_s is not None:
+                delay_s = self._patience.next_s(key, delay_s)
+            else:
+                self._patience.forget(key)
+            if delay_s is not None:
+                self._queue.add(key, delay_s=delay_s)
+        self._hops.meter.passed(rule.controller, end.result, time.monotonic() - started)
 
     def pass_over(self, rule: Rule, key: Key) -> PassEnd:
         """One pass; every error ends here and becomes a result."""
@@ -108,7 +126,7 @@ class Worker:
             return self._gone(key)
         except Conflict as error:
             log.debug("%s: somebody else wrote first: %s", key, error)
-            return PassEnd("requeue", SOON_S)
+            return PassEnd("requeue", rule.backoff.max_s, soon=True)
         except EngineError as error:
             log.warning("%s: %s", key, error)
         except Exception:
@@ -120,33 +138,43 @@ class Worker:
         if live is None:
             return self._gone(key)
         if self._hops.writes.has_overtaken(key, live):
-            return PassEnd("requeue", SOON_S)
+            return PassEnd("requeue", STALE_S, soon=True)
         ports = self._hops.ports(key.namespace)
-        sight = self._hops.observer.observe(rule, key, live, ports)
-        self._hops.readers.note(key, sight.objects, {(item.kind, item.namespace) for item in sight.lists})
-        token = self._token(rule, sight.names)
+        token = self._token(rule, key, live, ports)
         if token is None:
-            return self._pass(rule, key, sight, ports)
+            return self._observed(rule, key, live, ports)
         with self._serial_lock:
             if token in self._serial:
                 return PassEnd("requeue", SOON_S)
             self._serial.add(token)
         try:
-            return self._pass(rule, key, sight, ports)
+            return self._observed(rule, key, live, ports)
         finally:
             with self._serial_lock:
                 self._serial.discard(token)
 
-    def _token(self, rule: Rule, names: Evaluation) -> str | None:
+    def _token(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> str | None:
+        """What this pass must not share; told before it looks, so that it never acts on what another one changed."""
         if rule.serialize is None:
             return None
-        value = rule.serialize.evaluate(names.scope)
+        observer = self._hops.observer
+        names = observer.names(rule, Snapshot(key=key, object=live, observed={}, now=ports.now))
+        try:
+            value = rule.serialize.evaluate(names.scope)
+        except NotObserved:
+            value = rule.serialize.evaluate(observer.observe(rule, key, live, ports).names.scope)
         return None if value is None or isinstance(value, Unknown) else str(value)
+
+    def _observed(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> PassEnd:
+        sight = self._hops.observer.observe(rule, key, live, ports)
+        self._hops.readers.note(key, sight.objects, {(item.kind, item.namespace) for item in sight.lists})
+        return self._pass(rule, key, sight, ports)
 
     def _gone(self, key: Key) -> PassEnd:
         self._hops.meter.drop(key)
         self._hops.readers.forget(key)
         self._hops.writes.forget(key)
+        self._patience.forget(key)
         return PassEnd("not_found", None)
 
     def _pass(self, rule: Rule, key: Key, sight: Sight, ports: Ports) -> PassEnd:
@@ -160,32 +188,53 @@ class Worker:
         with hops.cpu:
             names = self._after(rule, sight, plan, performed)
             verdict = assess(rule, sight.snapshot, names, plan, performed.sent)
+        changed = False
         if plan.mode == "act":
-            hops.reporter.publish(rule, sight.snapshot, plan, performed.outcomes, verdict)
+            changed = hops.reporter.publish(rule, sight.snapshot, plan, performed.outcomes, verdict)
         else:
             hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, ())
         with hops.cpu:
             hops.meter.measured(rule, key, names, performed.outcomes)
             delay = self._delay(rule, names)
-        return self._end(plan, performed, verdict, delay)
+        return self._end(rule, plan, performed, verdict, delay, changed=changed)
 
     def _after(self, rule: Rule, sight: Sight, plan: Plan, performed: Performed) -> Evaluation:
         """The names once more, with the outcomes in `act`; the same ones when nothing was done."""
         if not performed.outcomes or all(item.status == "unchanged" for item in performed.outcomes):
             return sight.names
         names = self._hops.observer.names(rule, sight.snapshot)
-        names.results.results.update(with_outcomes(plan.results, performed.outcomes))
+        for step, result in with_outcomes(plan.results, performed.outcomes).items():
+            names.decided(step, result)
         return names
 
     def _delay(self, rule: Rule, names: Evaluation) -> float:
         value = rule.every.evaluate(names.scope) if rule.every is not None else None
-        return DEFAULT_EVERY_S if value is None or isinstance(value, Unknown) else seconds_in(value)
+        if value is None or isinstance(value, Unknown):
+            return DEFAULT_EVERY_S
+        try:
+            return max(SHORTEST_EVERY_S, seconds_in(value))
+        except (ValueError, TypeError) as error:
+            raise ExpressionError(f"on.every: {error}") from None
 
-    def _end(self, plan: Plan, performed: Performed, verdict: Assessment, delay_s: float) -> PassEnd:
+    def _end(
+        self,
+        rule: Rule,
+        plan: Plan,
+        performed: Performed,
+        verdict: Assessment,
+        delay_s: float,
+        *,
+        changed: bool,
+    ) -> PassEnd:
         failed = [item for item in performed.outcomes if item.status == "failed"]
+        told = verdict, plan, performed.outcomes
         if verdict.errors or any(not isinstance(item.error, Conflict) for item in failed):
-            return PassEnd("error", None, verdict, plan, performed.outcomes)
-        if performed.again or failed:
-            return PassEnd("requeue", min(delay_s, SOON_S), verdict, plan, performed.outcomes)
-        result: Result = "success" if verdict.is_ready else "requeue"
-        return PassEnd(result, delay_s, verdict, plan, performed.outcomes)
+            return PassEnd("error", None, False, *told)
+        if failed:
+            return PassEnd("requeue", rule.backoff.max_s, True, *told)
+        if performed.waits:
+            delay_s = min(delay_s, WAIT_S)
+        result: Result = (
+            "success" if verdict.is_ready and not (performed.again or performed.waits) else "requeue"
+        )
+        return PassEnd(result, delay_s, performed.again or changed, *told)

@@ -141,6 +141,11 @@ class WorkQueue:
             now = self._clock()
             return [key for key, due in self._due.items() if due <= now]
 
+    def is_working(self, key: Key) -> bool:
+        """Whether the key is in a worker's hands."""
+        with self._changed:
+            return key in self._working
+
     def working(self) -> dict[Key, float]:
         """The keys in workers' hands, and for how many seconds they have been."""
         with self._changed:

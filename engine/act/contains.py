@@ -25,7 +25,14 @@ def contains(live: Any, wanted: Any) -> bool:
         return all(contains(there, item) for there, item in zip(live, wanted, strict=True))
     if isinstance(wanted, Opaque):
         return isinstance(live, str) and live == wanted.reveal()
+    if _is_number(wanted):
+        return _is_number(live) and bool(live == wanted)
     return type(live) is type(wanted) and bool(live == wanted)
+
+
+def _is_number(value: Any) -> bool:
+    """JSON knows one sort of numbers: what was computed as 2.0 comes back as 2."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _has(live: Mapping[str, Any], key: str, wanted: Any) -> bool:

@@ -78,6 +78,9 @@ class KubeWriter:
                 write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry
             )
         if seen is not None and not dry:
+            if written["metadata"]["resourceVersion"] == seen["metadata"]["resourceVersion"]:
+                # The server has its own way to write what we want, and has it already.
+                return "unchanged", ""
             self._writes.note(write.target, seen, written)
         return ("created" if seen is None else "updated"), str(write.target)
 

@@ -1,13 +1,15 @@
 """Execute the steps of a Plan in their order, and stop where fresh observation is needed.
 
-Kube writes go on; the first effect on a node ends the phase, and so does the first failure, so that
-what comes after is decided on what then is. Never chooses what to do and never retries. In a
-dry run nothing is written; each step tells what it would have done. Neighbours: `decide` made
-the plan, `report` tells of the outcomes.
+Kube writes go on; the first effect on a node ends the phase, and after a write that failed no node is
+touched, so that what comes after is decided on what then is. At an object's end each step waits for
+the success of the one before, and the finalizer for all of them. Never chooses what to do and never
+retries. In a dry run nothing is written; each step tells what it would have done. Neighbours:
+`decide` made the plan, `report` tells of the outcomes.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,22 +19,30 @@ from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
-from engine.base.errors import Conflict, RemoteError
+from engine.base.errors import Conflict, EngineError, RemoteError
 from engine.base.kinds import Key
-from engine.base.model import CapabilityCall, KubeWrite, Outcome, Plan, PlannedStep
+from engine.base.model import CapabilityCall, Intent, KubeWrite, Outcome, Plan, PlannedStep
 from engine.base.values import Value
 from engine.capabilities.contract import Ports
 from engine.ruleset.model import Rule
 
 MANAGER = "talos-operator"
 
+_CHANGES = frozenset({"sent", "created", "updated", "deleted"})
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What became of a plan. `again`: run once more soon, something was sent or refused for now."""
+    """What became of a plan. `again`: run once more soon, something was changed or refused for now.
+
+    `waits`: a lane is taken, and nothing will tell when it is free.
+    """
 
     outcomes: tuple[Outcome, ...]
     again: bool
+    waits: bool = False
     finalizer_removed: bool = False
     sent: Mapping[str, str] | None = None
     """`record` texts of the steps that were sent in this pass, by step id."""
@@ -48,7 +58,7 @@ class Actor:
         self._sender = sender
 
     def perform(self, rule: Rule, plan: Plan, live: Mapping[str, Any], ports: Ports) -> Performed:
-        """Run the plan's steps; every RemoteError of a step becomes its Outcome.
+        """Run the plan's steps; every error of a step becomes its Outcome.
 
         Raises RemoteError only for the finalizer, without which nothing else may be done.
         """
@@ -57,51 +67,80 @@ class Actor:
             live = self._kube.add_finalizer(plan.key, live, plan.finalizer)
         outcomes: list[Outcome] = []
         sent: dict[str, str] = {}
-        waits = False
+        ending = bool(live["metadata"].get("deletionTimestamp"))
+        late = False
         for step in plan.steps:
             if step.release is not None and not dry:
-                self._lanes.release(step.release)
+                late = not self._released(step, outcomes) or late
             if step.phase != "do" or step.effect is None:
                 continue
+            on_node = not isinstance(step.effect, KubeWrite)
+            if on_node and any(item.status == "failed" for item in outcomes):
+                break
             started = time.monotonic()
             outcome = self._step(rule, plan.key, step, live, ports, dry=dry)
-            outcomes.append(_timed(outcome, time.monotonic() - started))
+            outcomes.append(replace(outcome, seconds=time.monotonic() - started))
             if step.record is not None and outcome.status == "sent":
                 sent[step.id] = step.record
-            if outcome.status in ("failed", "waiting"):
-                waits = True
-            if outcome.status == "sent" or (
-                outcome.status == "failed" and not isinstance(step.effect, KubeWrite)
-            ):
+            if not _is_complete(outcome) if ending else on_node and outcome.status in ("sent", "failed"):
                 break
-        removed = False
-        if plan.finalizer_change == "remove" and not waits and all(_is_complete(item) for item in outcomes):
-            if not dry:
-                self._kube.remove_finalizer(plan.key, live, plan.finalizer)
-            removed = True
-        again = waits or any(item.status in ("sent", "created", "updated", "deleted") for item in outcomes)
-        return Performed(tuple(outcomes), again and not removed, removed, sent or None)
+        planned = sum(step.phase == "do" and step.effect is not None for step in plan.steps)
+        is_complete = len(outcomes) == planned and all(_is_complete(item) for item in outcomes)
+        removed = plan.finalizer_change == "remove" and is_complete
+        if removed and not dry:
+            self._kube.remove_finalizer(plan.key, live, plan.finalizer)
+        return Performed(
+            tuple(outcomes),
+            again=not removed and any(item.status in _CHANGES for item in outcomes),
+            waits=late or any(item.status == "waiting" for item in outcomes),
+            finalizer_removed=removed,
+            sent=sent or None,
+        )
+
+    def _released(self, step: PlannedStep, outcomes: list[Outcome]) -> bool:
+        """Give a lane back; False when that has to wait."""
+        assert step.release is not None
+        try:
+            return self._lanes.release(step.release)
+        except RemoteError as error:
+            outcomes.append(_failed(step, error))
+            return True
 
     def _step(
         self, rule: Rule, key: Key, step: PlannedStep, live: Mapping[str, Any], ports: Ports, *, dry: bool
     ) -> Outcome:
         try:
             if step.lane is not None and not dry and not self._lanes.take(step.lane):
-                other = self._lanes.holder(step.lane)
-                return Outcome(
-                    id=step.id, item=step.item, status="waiting", message=f"{other} is being changed"
-                )
+                message = f"{self._lanes.holder(step.lane)} is being changed"
+                return Outcome(id=step.id, item=step.item, status="waiting", message=message)
             if isinstance(step.effect, KubeWrite):
-                return self._kube.write(
-                    step, self._made(step, ports), manager=f"{MANAGER}-{rule.controller}", dry=dry
-                )
+                manager = f"{MANAGER}-{rule.controller}"
+                return self._kube.write(step, self._made(step, ports), manager=manager, dry=dry)
             if step.once is not None and not dry:
-                self._intents.open(key, step, live, ports.now)
-            elif not dry:
+                return self._once(rule, key, step, live, ports)
+            if not dry:
                 self._confirm(key, live)
             return self._sender.send(rule, step, ports, dry=dry)
         except RemoteError as error:
-            return Outcome(id=step.id, item=step.item, status="failed", message=str(error), error=error)
+            return _failed(step, error)
+        except EngineError as error:
+            return _failed(step, RemoteError(str(error), code=type(error).__name__))
+        except Exception as error:
+            log.exception("%s: step %s ended with a bug of ours", key, step.id)
+            return _failed(step, RemoteError(f"a bug of ours ({type(error).__name__})", code="InternalError"))
+
+    def _once(
+        self, rule: Rule, key: Key, step: PlannedStep, live: Mapping[str, Any], ports: Ports
+    ) -> Outcome:
+        """Write the intent down, send, and close it where no `until` is there to do so."""
+        opened: Intent = self._intents.open(key, step, live)
+        outcome = self._sender.send(rule, step, ports, dry=False)
+        if step.closes and _is_complete(outcome):
+            try:
+                self._intents.close(key, opened)
+            except RemoteError as error:
+                log.warning("%s: %s was carried out and could not be written down: %s", key, step.id, error)
+        return outcome
 
     def _confirm(self, key: Key, live: Mapping[str, Any]) -> None:
         """The object is still what the plan was made for; the cache may have been behind."""
@@ -143,8 +182,8 @@ class _Lazy(Mapping[str, Value]):
         return len(self._get())
 
 
-def _timed(outcome: Outcome, seconds: float) -> Outcome:
-    return replace(outcome, seconds=seconds)
+def _failed(step: PlannedStep, error: RemoteError) -> Outcome:
+    return Outcome(id=step.id, item=step.item, status="failed", message=str(error), error=error)
 
 
 def _is_complete(outcome: Outcome) -> bool:

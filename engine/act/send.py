@@ -1,7 +1,8 @@
 """Send one effect to a node or run one capability, and wait for its answer with a deadline.
 
 An irreversible effect gets a connection of its own, so that "not sent" is known exactly. An answer
-that the rule lists under `alreadyDone` counts as success. Never decides and never retries.
+that the rule lists under `alreadyDone` counts as success. In a dry run only a capability that has a
+dry run of its own is started. Never decides and never retries.
 Neighbours: `perform` calls it; `nodes` and the capabilities do the talking.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.base.errors import CapabilityError, OutcomeUnknown, RemoteError
@@ -55,7 +57,10 @@ class Sender:
     def _result(self, step: PlannedStep, ports: Ports, *, dry: bool) -> Any:
         effect = step.effect
         if isinstance(effect, CapabilityCall):
-            return self._capability(self._capabilities[effect.name], effect, ports)
+            capability = self._capabilities[effect.name]
+            if dry and not capability.dry_runs:
+                return None
+            return self._capability(capability, effect, replace(ports, dry_run=dry))
         if not isinstance(effect, TalosCall):
             raise TypeError(f"step {step.id} is not for a node")
         if dry:

@@ -43,6 +43,7 @@ CAPABILITY = Capability(
     name="talos.config.apply",
     summary="Send a machine its configuration.",
     effect="disruptive",
+    dry_runs=True,
     deadline_s=30.0,
     input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
     output=form({"mode": TEXT, "warnings": TEXTS}),

@@ -57,5 +57,7 @@ class Capability:
     start: Callable[[Ports, Mapping[str, Any]], Awaitable[Any]] | None = None
     memo: bool = False
     random: bool = False
+    dry_runs: bool = False
+    """Whether it may be started in a dry run: with `ports.dry_run` it only tells what it would do."""
     talos_methods: tuple[str, ...] = field(default=())
     """`package.Service/Method` of every Talos call it makes, for metrics that start at 0."""

@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
 def picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:
     """How one read ended, with `pick` applied to its answer."""
-    if isinstance(answer, RemoteError):
-        status: ObservedStatus = "tolerated" if answer.code in rule.tolerate else "error"
-        return Observed(status, code=answer.code, message=answer.message)
-    if isinstance(answer, EngineError):
-        return Observed("error", code="ExpressionError", message=str(answer))
+    error = read.error or answer
+    if isinstance(error, EngineError):
+        return failed(rule, error)
     value = read.answer if read.work is None else answer
     if rule.pick is None:
         return Observed("value", value)
@@ -37,6 +35,15 @@ def picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:
     if isinstance(unknown, Unknown):
         return Observed("error", code="DependencyUnknown", message=f"{unknown.source}: {unknown.reason}")
     return Observed("value", value)
+
+
+def failed(rule: ObserveRule, error: EngineError) -> Observed:
+    """A read that ended with an error; a code that the rule tolerates is an answer."""
+    if isinstance(error, RemoteError):
+        status: ObservedStatus = "tolerated" if error.code in rule.tolerate else "error"
+        return Observed(status, code=error.code, message=error.message)
+    code = type(error).__name__ if isinstance(error, ExpressionError) else "InternalError"
+    return Observed("error", code=code, message=str(error))
 
 
 def opened(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.base.errors import ExpressionError
+from engine.base.errors import EngineError, ExpressionError
 from engine.base.kinds import Key, Kind
 from engine.base.model import KindMatch
 from engine.base.values import Unknown, Value, first_unknown
@@ -19,7 +19,7 @@ from engine.capabilities.contract import Capability, Ports
 from engine.capabilities.inputs import check_input
 from engine.capabilities.memo import Memo
 from engine.decide.steps import connection
-from engine.evaluate import Evaluation
+from engine.evaluate import Evaluation, NotObserved
 from engine.expr import Scope
 from engine.nodes import Nodes
 from engine.observe.answers import opened
@@ -38,12 +38,13 @@ class ObjectCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One prepared read: either `answer` is there, or `work` asks for it."""
+    """One prepared read: `answer` is there, or `error` says why it cannot be made, or `work` asks for it."""
 
     item: str
     scope: Scope
     answer: Any = None
     work: Callable[[], Awaitable[Any]] | None = None
+    error: EngineError | None = None
 
 
 class Reader:
@@ -65,7 +66,8 @@ class Reader:
         """One Read, or one an item; notes in `objects` and `lists` what it depends on.
 
         Raises NotObserved when another observation has to come first, RemoteError when the
-        cache cannot answer, ExpressionError when the rule does not fit the object.
+        cache cannot answer, ExpressionError when the rule does not fit the object. An item that
+        cannot be read for such a reason spares the others: its Read carries the error.
         """
         if rule.for_each is None:
             return [self._one(rule, "", names.scope, ports, objects, lists)]
@@ -75,8 +77,13 @@ class Reader:
         reads = []
         for item in items or ():
             scope = names.scope.child({rule.for_each.name: item})
-            key = str(rule.for_each.key.evaluate(scope))
-            reads.append(self._one(rule, key, scope, ports, objects, lists))
+            key = _text(rule.for_each.key, scope)
+            try:
+                reads.append(self._one(rule, key, scope, ports, objects, lists))
+            except NotObserved:
+                raise
+            except EngineError as error:
+                reads.append(Read(key, scope, error=error))
         return reads
 
     def _one(

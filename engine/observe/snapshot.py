@@ -10,6 +10,7 @@ Neighbours: `reads` prepares, `answers` converts, `worker` calls.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ from engine.base.model import KindMatch, Observed, ObservedStatus, Snapshot
 from engine.base.values import Unknown, Value
 from engine.capabilities.contract import Ports
 from engine.evaluate import Evaluation, NotObserved
-from engine.observe.answers import picked
-from engine.observe.reads import DependencyUnknown, Read, Reader
+from engine.observe.answers import failed, picked
+from engine.observe.reads import Read, Reader
 from engine.ruleset.model import ObserveRule, Rule
 
 _HOP_SLACK_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ class Observer:
                 with self._cpu:
                     self._take(network, answers, progress)
             pending = later
-        failed = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
-        return Sight(snapshot, names, frozenset(progress.objects), frozenset(progress.lists), failed)
+        missing = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
+        return Sight(snapshot, names, frozenset(progress.objects), frozenset(progress.lists), missing)
 
     def names(self, rule: Rule, snapshot: Snapshot) -> Evaluation:
         """Fresh names over a snapshot, for what is asked after acting."""
@@ -92,6 +95,7 @@ class Observer:
     def _wave(
         self, pending: list[ObserveRule], names: Evaluation, progress: _Progress, ports: Ports
     ) -> tuple[list[ObserveRule], list[tuple[ObserveRule, list[Read]]]]:
+        before = len(progress.observed)
         later: list[ObserveRule] = []
         network: list[tuple[ObserveRule, list[Read]]] = []
         for rule in pending:
@@ -106,6 +110,10 @@ class Observer:
                 network.append((rule, reads))
             else:
                 progress.observed[rule.name] = self._conclude(rule, reads, [None] * len(reads))
+        if later and len(progress.observed) > before:
+            # What was answered at once may be all that these have waited for.
+            rest, more = self._wave(later, names, progress, ports)
+            return rest, network + more
         return later, network
 
     def _prepare(
@@ -123,21 +131,24 @@ class Observer:
                 progress.observed[rule.name] = Observed("skipped", message="its `when` is false")
                 return None
             return self._reader.prepare(rule, names, ports, progress.objects, progress.lists)
-        except RemoteError as error:
-            progress.observed[rule.name] = Observed("error", code=error.code, message=error.message)
-        except DependencyUnknown as error:
-            progress.observed[rule.name] = Observed("error", code="DependencyUnknown", message=str(error))
-        except ExpressionError as error:
-            progress.observed[rule.name] = Observed("error", code="ExpressionError", message=str(error))
+        except NotObserved:
+            raise
+        except EngineError as error:
+            progress.observed[rule.name] = failed(rule, error)
+        except Exception as error:  # noqa: BLE001 - told as this read's failure
+            progress.observed[rule.name] = failed(rule, _bug(rule.name, error))
         return None
 
     def _ask(self, network: list[tuple[ObserveRule, list[Read]]]) -> list[list[Any]]:
         longest = max(rule.deadline_s for rule, _ in network)
 
         async def gather() -> list[list[Any]]:
-            return await asyncio.gather(*(_all(reads, rule.deadline_s) for rule, reads in network))
+            return await asyncio.gather(*(_all(rule, reads) for rule, reads in network))
 
-        answers: list[list[Any]] = self._run(gather(), timeout_s=longest + _HOP_SLACK_S)
+        try:
+            answers: list[list[Any]] = self._run(gather(), timeout_s=longest + _HOP_SLACK_S)
+        except RemoteError as error:
+            return [[error] * len(reads) for _, reads in network]
         return answers
 
     def _take(
@@ -150,7 +161,7 @@ class Observer:
             progress.observed[rule.name] = self._conclude(rule, reads, answer)
 
     def _conclude(self, rule: ObserveRule, reads: list[Read], answers: list[Any]) -> Observed:
-        results = [picked(rule, read, answer) for read, answer in zip(reads, answers, strict=True)]
+        results = [_picked(rule, read, answer) for read, answer in zip(reads, answers, strict=True)]
         if rule.for_each is None:
             return results[0]
         entries = [
@@ -165,18 +176,33 @@ class Observer:
         return Observed("value", entries)
 
 
-async def _all(reads: list[Read], deadline_s: float) -> list[Any]:
-    return list(await asyncio.gather(*(_one(read, deadline_s) for read in reads)))
+async def _all(rule: ObserveRule, reads: list[Read]) -> list[Any]:
+    return list(await asyncio.gather(*(_one(rule, read) for read in reads)))
 
 
-async def _one(read: Read, deadline_s: float) -> Any:
+async def _one(rule: ObserveRule, read: Read) -> Any:
     """One answer, or the error it ended with: a read never ends another one."""
     if read.work is None:
         return None
     try:
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(rule.deadline_s):
             return await read.work()
     except TimeoutError:
-        return RemoteError(f"no answer within {deadline_s:g} s", code="DeadlineExceeded", sent="unknown")
+        return RemoteError(f"no answer within {rule.deadline_s:g} s", code="DeadlineExceeded", sent="unknown")
     except EngineError as error:
         return error
+    except Exception as error:  # noqa: BLE001 - told as this read's failure
+        return _bug(rule.name, error)
+
+
+def _picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:
+    try:
+        return picked(rule, read, answer)
+    except Exception as error:  # noqa: BLE001 - told as this read's failure
+        return failed(rule, _bug(rule.name, error))
+
+
+def _bug(name: str, error: Exception) -> RemoteError:
+    """An error nobody has thought of; its text stays in the log, it may hold anything."""
+    log.error("obs.%s ended with a bug of ours", name, exc_info=error)
+    return RemoteError(f"a bug of ours ({type(error).__name__}); see the log", code="InternalError")

@@ -127,4 +127,7 @@ def _closed(written: list[dict[str, Any]], plan: Plan) -> list[dict[str, Any]] |
     done = {step.once.key: step.once for step in plan.steps if step.once is not None and step.phase == "done"}
     if not done:
         return None
-    return [as_written(done[item["key"]]) | {"at": item["at"]} if item["key"] in done else item for item in written]
+    return [
+        as_written(done[item["key"]]) | {"at": item["at"]} if item["key"] in done else item
+        for item in written
+    ]

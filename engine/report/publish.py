@@ -28,18 +28,26 @@ class Reporter:
 
     def publish(
         self, rule: Rule, snapshot: Snapshot, plan: Plan, outcomes: Iterable[Outcome], verdict: Assessment
-    ) -> None:
-        """Patch the status where it differs, then send the events; raises RemoteError of the patch."""
+    ) -> bool:
+        """Patch the status where it differs, then send the events; raises RemoteError of the patch.
+
+        True when the status is another one now.
+        """
+        changed = False
         if verdict.patch:
             body: dict[str, Any] = {"status": verdict.patch}
             if "intents" in verdict.patch:
                 # Intents are only ever written under the version that they were read at.
                 body["metadata"] = {"resourceVersion": snapshot.object["metadata"]["resourceVersion"]}
             try:
-                self._writes.note(snapshot.key, snapshot.object, self._client.patch_status(snapshot.key, body))
+                written = self._client.patch_status(snapshot.key, body)
             except Missing:
-                return
+                return False
+            self._writes.note(snapshot.key, snapshot.object, written)
+            before = snapshot.object["metadata"]["resourceVersion"]
+            changed = written["metadata"]["resourceVersion"] != before
         self.tell(rule, snapshot, plan, outcomes, verdict.conditions)
+        return changed
 
     def tell(
         self,
@@ -54,7 +62,10 @@ class Reporter:
             told = _of_outcome(rule, outcome, dry=plan.mode == "dryrun")
             if told is not None:
                 self._send(rule, snapshot, *told)
-        before = {item["type"]: item["status"] for item in (snapshot.object.get("status") or {}).get("conditions") or ()}
+        before = {
+            item["type"]: item["status"]
+            for item in (snapshot.object.get("status") or {}).get("conditions") or ()
+        }
         for condition in conditions:
             sort = _asked_for(rule, condition, before)
             if sort is not None:
@@ -85,7 +96,9 @@ def _of_outcome(rule: Rule, outcome: Outcome, *, dry: bool) -> tuple[str, str, s
         return "Warning", reasons.failed or f"{name}Failed", outcome.message
     if dry:
         return ("Normal", "DryRun", outcome.message) if outcome.status == "would" else None
-    reason = {"created": reasons.created, "updated": reasons.updated, "sent": reasons.updated}.get(outcome.status)
+    reason = {"created": reasons.created, "updated": reasons.updated, "sent": reasons.updated}.get(
+        outcome.status
+    )
     return ("Normal", reason, outcome.message or outcome.id) if reason else None
 
 

@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "engine.exposition",
         "engine.process_metrics",
         "engine.freshness",
+        "engine.patience",
     ),
     ("engine.series", "engine.listener"),
     ("engine.protocol", "engine.health"),
