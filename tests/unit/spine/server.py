@@ -19,6 +19,7 @@ from engine.act import Actor
 from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
+from engine.act.perform import Performed
 from engine.act.send import Sender
 from engine.base.errors import Missing
 from engine.base.kinds import Key, Kind
@@ -39,10 +40,10 @@ from engine.ruleset.model import RuleSet
 from engine.standalone import StandaloneApi
 from engine.wake import Readers
 from engine.watch import Cache
-from engine.worker import Hops, Worker
+from engine.worker import Hops, PassEnd, Worker
 from engine.workqueue import WorkQueue
 from tests.unit.spine.capabilities import TEST_CAPABILITIES
-from tests.unit.spine.world import CONFIG_MAP, SECRET, WIDGET, catalog, rules_of
+from tests.unit.spine.world import CONFIG_MAP, SECRET, WIDGET, catalog, decided, rules_of
 
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
@@ -198,7 +199,14 @@ class Spine:
         until("the cache has caught up", seen)
         return self.cache.get(self.server.key(name, kind))
 
-    def turn(self, name: str = "w"):
+    def act(self, text: str, name: str = "w", **answers: Any) -> Performed:
+        """Decide one pass with these answers over what the cache has, and carry it out."""
+        live = self.caught_up(name)
+        made = decided(text, live, now=self.now(), **answers)
+        self.server.requests.clear()
+        return self.actor.perform(made.rule, made.plan, made.snapshot.object, self.ports())
+
+    def turn(self, name: str = "w") -> PassEnd:
         """One pass over a Widget, on a cache that has caught up."""
         self.caught_up(name)
         return self.worker.pass_over(self.rule, self.server.key(name))

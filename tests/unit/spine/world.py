@@ -128,12 +128,13 @@ SKIPPED = Observed("skipped", message="its `when` is false")
 
 def decided(text: str, live: Mapping[str, Any] | None = None, *, now: float = NOW, **answers: Any) -> Pass:
     """Decide one pass; `answers` are the observations, each a value or an Observed."""
-    rule = rule_of(text)
     live = widget() if live is None else live
     observed = {
         name: value if isinstance(value, Observed) else Observed("value", value)
         for name, value in answers.items()
     }
-    snapshot = Snapshot(key=key_of(live["metadata"]["name"]), object=live, observed=observed, now=now)
+    rule = rule_of(text)
+    key = Key(WIDGET, live["metadata"]["namespace"], live["metadata"]["name"])
+    snapshot = Snapshot(key=key, object=live, observed=observed, now=now)
     names = Evaluation(rule, snapshot, {"metaKey": False, "loopbackOnly": True})
     return Pass(rule, snapshot, names, decide(rule, snapshot, names))
