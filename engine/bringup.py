@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.base.errors import RemoteError, SettingsError
 from engine.base.kinds import Key
-from engine.base.yamltext import load_documents
+from engine.base.yamltext import YAMLError, load_documents
 from engine.ports.kube.client import KubeClient
 
 _MANAGER = "talos-operator-apply"
@@ -40,7 +40,7 @@ def apply_files(client: KubeClient, files: Iterable[Path]) -> list[Applied]:
             documents = load_documents(file.read_text())
         except OSError as error:
             raise SettingsError(f"--apply {file}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, YAMLError) as error:
             raise SettingsError(f"--apply {file}: {error}") from error
         for number, document in enumerate(documents, start=1):
             applied.append(Applied(_apply(client, file, number, document), file))
@@ -51,11 +51,13 @@ def _apply(client: KubeClient, file: Path, number: int, document: Any) -> Key:
     if not isinstance(document, Mapping) or not {"apiVersion", "kind", "metadata"} <= document.keys():
         raise SettingsError(f"--apply {file}: document {number} needs apiVersion, kind and metadata")
     metadata = document["metadata"]
-    shown = f"{document['kind']} {metadata.get('name', '(no name)')}"
+    if not isinstance(metadata, Mapping) or not metadata.get("name"):
+        raise SettingsError(f"--apply {file}: document {number} needs metadata.name")
+    shown = f"{document['kind']} {metadata['name']}"
     try:
         kind = client.kind_named(document["apiVersion"], document["kind"])
         namespace = (metadata.get("namespace") or _DEFAULT_NAMESPACE) if kind.namespaced else ""
-        key = Key(kind, namespace, metadata.get("name", ""))
+        key = Key(kind, namespace, str(metadata["name"]))
         body = {**document, "metadata": {**metadata, **({"namespace": namespace} if namespace else {})}}
         client.apply(key, body, manager=_MANAGER)
     except RemoteError as error:

@@ -7,14 +7,13 @@ process id it left in the folder. Never touches a process that is not that simul
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.base.errors import SettingsError
@@ -30,6 +29,9 @@ class Companion:
 
     folder: Path
     machines: int
+    _children: list[subprocess.Popen[bytes]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     @property
     def _record(self) -> Path:
@@ -45,7 +47,7 @@ class Companion:
         Raises SettingsError with the end of the simulator's own output when it does not come up.
         """
         pid = self._running()
-        if pid is not None and self._count() == self.machines:
+        if pid is not None and self._count() == self.machines and self._is_ready(pid):
             return True
         if pid is not None:
             self._end(pid)
@@ -56,13 +58,12 @@ class Companion:
             process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        self._children.append(process)
         self._record.write_text(json.dumps({"pid": process.pid, "machines": self.machines}))
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while not self._ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = output.read_text(errors="replace")[-2000:].strip()
-                raise SettingsError(f"the simulator did not start; it says:\n{tail}")
-            time.sleep(_POLL_S)
+        if not self._is_ready(process.pid, process):
+            self.stop()
+            tail = output.read_text(errors="replace")[-2000:].strip()
+            raise SettingsError(f"the simulator did not start; it says:\n{tail}")
         return False
 
     def stop(self) -> None:
@@ -70,7 +71,23 @@ class Companion:
         pid = self._running()
         if pid is not None:
             self._end(pid)
+        for process in self._children:
+            # One that has only just begun may not show what it is yet.
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self._children.clear()
         self._record.unlink(missing_ok=True)
+
+    def _is_ready(self, pid: int, process: subprocess.Popen[bytes] | None = None) -> bool:
+        """Wait until the machines answer; False when their process ends before, or takes too long."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._ready.exists():
+            ended = process.poll() is not None if process is not None else self._running() != pid
+            if ended or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def _command(self) -> list[str]:
         return [
@@ -94,7 +111,7 @@ class Companion:
         try:
             pid = int(json.loads(self._record.read_text())["pid"])
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         ours = b"simulate" in command and str(self.folder / "machines").encode() in command
         return pid if ours else None
@@ -107,12 +124,8 @@ class Companion:
                 return
             deadline = time.monotonic() + _STOP_TIMEOUT_S
             while self._running() == pid and time.monotonic() < deadline:
-                self._reap(pid)
+                for process in self._children:
+                    process.poll()
                 time.sleep(_POLL_S)
             if self._running() != pid:
                 return
-
-    @staticmethod
-    def _reap(pid: int) -> None:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)

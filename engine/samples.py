@@ -66,9 +66,9 @@ def _samples(metric: MetricRule, scope: Scope) -> Iterator[Sample]:
         items = metric.each.items.evaluate(scope)
     except ExpressionError:
         return
-    if isinstance(items, Unknown):
+    if not isinstance(items, list):
         return
-    for item in items or ():
+    for item in items:
         sample = _sample(metric, scope.child({metric.each.name: item}))
         if sample is not None:
             yield sample

@@ -22,7 +22,7 @@ _NULLABLE_TEXT = {"type": ["string", "null"]}
 
 
 async def members(ports: Ports, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry a listed machine, in the order of the list; duplicates of an address once."""
+    """One entry a listed machine, in the order of the list; duplicates of an address once, however written."""
     pool = given.get("pool") or {}
     found = await asyncio.gather(
         *(
@@ -34,9 +34,10 @@ async def members(ports: Ports, given: Mapping[str, Any]) -> list[dict[str, Any]
     entries = []
     for entry in found:
         if entry["address"] is not None:
-            if entry["address"] in seen:
+            address = _canonical(entry["address"])
+            if address in seen:
                 continue
-            seen.add(entry["address"])
+            seen.add(address)
         entries.append(entry)
     return entries
 
@@ -54,6 +55,14 @@ async def _member(
         "machineSpec": merged_spec(shared, machine),
         "pxeClientSpec": machine.get("pxeClientSpec"),
     }
+
+
+def _canonical(address: str) -> str:
+    """One text for all ways to write an address; what is none stays as it is."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
 
 
 def merged_spec(shared: Mapping[str, Any] | None, machine: Mapping[str, Any]) -> dict[str, Any] | None:

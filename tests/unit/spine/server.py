@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -106,9 +106,15 @@ def serve(api: StandaloneApi) -> Iterator[Server]:
     namespace = f"n{next(_NUMBERS)}"
     client.create(NAMESPACE, "", {"metadata": {"name": namespace}})
     requests.clear()
+    made = Server(client, namespace, requests)
     try:
-        yield Server(client, namespace, requests)
+        yield made
     finally:
+        for item in made.all(WIDGET):
+            key = made.key(item["metadata"]["name"])
+            client.patch(key, {"metadata": {"finalizers": None}})
+            with suppress(Missing):
+                client.delete(key)
         client.close()
 
 

@@ -75,13 +75,13 @@ observe:
 
 
 def test_reads_of_one_wave_are_asked_at_the_same_time(over):
-    arrived = []
+    arrived, met = [], asyncio.Event()
 
     async def together():
         arrived.append(1)
-        async with asyncio.timeout(5):
-            while len(arrived) < 3:
-                await asyncio.sleep(0)
+        if len(arrived) == 3:
+            met.set()
+        await asyncio.wait_for(met.wait(), 5)
         return {"text": "met"}
 
     ANSWERS.update({"a": together, "b": together, "c": together})
@@ -94,13 +94,13 @@ def test_reads_of_one_wave_are_asked_at_the_same_time(over):
 
 
 def test_what_needs_only_the_cache_is_asked_in_the_first_wave_whatever_the_order(over):
-    arrived = []
+    arrived, met = [], asyncio.Event()
 
     async def together():
         arrived.append(1)
-        async with asyncio.timeout(5):
-            while len(arrived) < 2:
-                await asyncio.sleep(0)
+        if len(arrived) == 2:
+            met.set()
+        await asyncio.wait_for(met.wait(), 5)
         return {"text": "met"}
 
     ANSWERS.update({"w": together, "slow": together})

@@ -215,8 +215,7 @@ def test_two_objects_with_one_token_never_work_at_the_same_time_and_look_only_wh
 
         async def slow():
             started.set()
-            while not go_on.is_set():
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(go_on.wait, 5)
             return GO
 
         async def look():
