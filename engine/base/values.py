@@ -51,9 +51,7 @@ class Opaque:
         return hashlib.blake2b(self._text.encode(), digest_size=8).hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Opaque) and hmac.compare_digest(
-            self._text.encode(), other._text.encode()
-        )
+        return isinstance(other, Opaque) and hmac.compare_digest(self._text.encode(), other._text.encode())
 
     def __hash__(self) -> int:
         return hash(("Opaque", self._text))

@@ -147,8 +147,12 @@ def _zone(name: str) -> tzinfo:
 
 def _schedule(fields: list[str], text: str, zone: tzinfo) -> Schedule:
     if len(fields) != len(_FIELDS):
-        raise ValueError(f"{text!r} has {len(fields)} fields, a schedule has five: minute hour day month weekday")
-    minutes, hours, days, months, weekdays = (_parsed(part, field) for part, field in zip(fields, _FIELDS, strict=True))
+        raise ValueError(
+            f"{text!r} has {len(fields)} fields, a schedule has five: minute hour day month weekday"
+        )
+    minutes, hours, days, months, weekdays = (
+        _parsed(part, field) for part, field in zip(fields, _FIELDS, strict=True)
+    )
     stars = [fields[index][0] in "*?" for index in (2, 4)]
     return Schedule(
         tuple(sorted(minutes)),

@@ -58,7 +58,9 @@ def _compared(node: Node, outcome: bool, current: Path | None) -> frozenset[Path
         if other.type != "literal":
             continue
         # `x != null` where it holds, and `x == 'word'` where it holds, both mean that x is there.
-        means_there = (node.value == "ne") is outcome if other.value is None else (node.value == "eq") is outcome
+        means_there = (
+            (node.value == "ne") is outcome if other.value is None else (node.value == "eq") is outcome
+        )
         if means_there:
             return _there(path_of(side, current, items=True))
     return frozenset()

@@ -28,10 +28,18 @@ def known_function(node: Node) -> Function:
     if found is None:
         close = get_close_matches(node.value, FUNCTIONS, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(FUNCTIONS))}"
-        raise ExpressionSyntaxError(f"no function is called {node.value}", node.offset, hint, "unknown-function")
+        raise ExpressionSyntaxError(
+            f"no function is called {node.value}", node.offset, hint, "unknown-function"
+        )
     least, most = found.arity
     if not least <= len(node.children) <= most:
-        wanted = str(least) if least == most else f"{least} or more" if most == ANY_NUMBER else f"{least} to {most}"
+        wanted = (
+            str(least)
+            if least == most
+            else f"{least} or more"
+            if most == ANY_NUMBER
+            else f"{least} to {most}"
+        )
         message = f"{node.value}() takes {wanted} arguments, got {len(node.children)}"
         raise ExpressionSyntaxError(message, node.offset, found.signature, "wrong-arity")
     return found

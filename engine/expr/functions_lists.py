@@ -190,7 +190,11 @@ def is_true(conditions: Value, *types: Value) -> Value:
     for condition in conditions or ():
         if isinstance(condition, Unknown):
             unknown = condition if unknown is None else unknown
-        elif isinstance(condition, dict) and condition.get("type") in types and condition.get("status") == "True":
+        elif (
+            isinstance(condition, dict)
+            and condition.get("type") in types
+            and condition.get("status") == "True"
+        ):
             return True
     return unknown if unknown is not None else False
 

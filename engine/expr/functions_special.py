@@ -106,7 +106,9 @@ def _from_now(time: Closure, name: str, sign: int) -> Closure:
         try:
             return sign * (seconds_of(found) - seconds_of(scope.lookup("now")))
         except (TypeError, ValueError) as problem:
-            raise ExpressionError(f"{name}() needs a time such as 2026-01-31T12:00:00Z, this is none") from problem
+            raise ExpressionError(
+                f"{name}() needs a time such as 2026-01-31T12:00:00Z, this is none"
+            ) from problem
 
     return run
 

@@ -81,7 +81,9 @@ def to_string(value: Value) -> Value:
     if isinstance(value, str):
         return value
     unknown = first_unknown(value)
-    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False) if unknown is None else unknown
+    return (
+        json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False) if unknown is None else unknown
+    )
 
 
 @function("to_yaml(value: any) -> string")
@@ -164,4 +166,8 @@ def _version(text: str) -> tuple[Any, ...]:
     before = match.group(4)
     if before is None:
         return (*numbers, 1, ())
-    return (*numbers, 0, tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in before.split(".")))
+    return (
+        *numbers,
+        0,
+        tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in before.split(".")),
+    )

@@ -104,9 +104,19 @@ class Walk:
         """Check an operand that has to be true or false."""
         found = self.type_of(node, place)
         if found.kind not in ("boolean", "any"):
-            self.report("not-boolean", node, f"{where} needs true or false, this is a {found}", "compare it with something")
+            self.report(
+                "not-boolean",
+                node,
+                f"{where} needs true or false, this is a {found}",
+                "compare it with something",
+            )
         elif found.nullable:
-            self.report("may-be-null", node, f"{where} needs true or false, this may be null", "use default(x, `false`)")
+            self.report(
+                "may-be-null",
+                node,
+                f"{where} needs true or false, this may be null",
+                "use default(x, `false`)",
+            )
 
     def _literal(self, node: Node, place: Place) -> Type:
         value = node.value
@@ -132,7 +142,9 @@ class Walk:
         if place.current is None:
             return self._root(name, node)
         if place.picked and name in ROOTS and name not in place.current.fields:
-            self.report("outer-name-in-filter", node, f"`{name}` is looked up on the answer here", f"write ${name}")
+            self.report(
+                "outer-name-in-filter", node, f"`{name}` is looked up on the answer here", f"write ${name}"
+            )
             return ANY
         return self.field(place.current, name, node)
 
@@ -153,10 +165,19 @@ class Walk:
                 return ANY
             if known is not None:
                 return known.or_null() if base.nullable else known
-            hint = f"write ${name} for the name outside the item" if name in self.types else close_to(name, base.fields)
+            hint = (
+                f"write ${name} for the name outside the item"
+                if name in self.types
+                else close_to(name, base.fields)
+            )
             self.report("unknown-field", node, f"there is no field `{name}`", hint)
         elif base.kind == "array":
-            self.report("wrong-type", node, f"`{name}` is asked of a list", f"write [].{name}, or [0].{name} for the first")
+            self.report(
+                "wrong-type",
+                node,
+                f"`{name}` is asked of a list",
+                f"write [].{name}, or [0].{name} for the first",
+            )
         elif base.kind not in ("any", "null"):
             self.report("wrong-type", node, f"a {base} has no field `{name}`")
         return ANY
@@ -230,7 +251,9 @@ class Walk:
         return Type("array", items=items)
 
     def _multi_select_dict(self, node: Node, place: Place) -> Type:
-        return Type("object", fields={child.value: self.type_of(child.children[0], place) for child in node.children})
+        return Type(
+            "object", fields={child.value: self.type_of(child.children[0], place) for child in node.children}
+        )
 
     def _not_expression(self, node: Node, place: Place) -> Type:
         self.boolean(node.children[0], place, "`!`")
@@ -266,7 +289,9 @@ class Walk:
 
 def _narrowed(found: Type, path: Path, facts: frozenset[Path]) -> Type:
     """The type with those of its fields, at any depth, that are surely there."""
-    if found.kind != "object" or not any(fact[: len(path)] == path and len(fact) > len(path) for fact in facts):
+    if found.kind != "object" or not any(
+        fact[: len(path)] == path and len(fact) > len(path) for fact in facts
+    ):
         return found
     fields = {name: _narrowed(inner, (*path, name), facts) for name, inner in found.fields.items()}
     fields = {name: inner.not_null() if (*path, name) in facts else inner for name, inner in fields.items()}

@@ -64,7 +64,9 @@ def _type_of_state(walk: Walk, node: Node, function: Function) -> Type:
     name = node.children[0]
     observations = walk.types.get("obs")
     if name.type != "literal" or not isinstance(name.value, str):
-        walk.report("wrong-type", node, f"{function.name}() takes the name of an observation", "write it in quotes")
+        walk.report(
+            "wrong-type", node, f"{function.name}() takes the name of an observation", "write it in quotes"
+        )
     elif observations is not None and observations.fields and name.value not in observations.fields:
         walk.report("unknown-name", name, f"no observation is called `{name.value}`")
     else:
@@ -103,7 +105,9 @@ def _check(walk: Walk, node: Node, function: Function, expected: str, actual: Ty
             walk.report("may-be-null", node, f"{function.name}() cannot take null", function.signature)
         return
     if actual.nullable and not optional:
-        walk.report("may-be-null", node, f"{function.name}() cannot take null, and this may be", "use default(x, ...)")
+        walk.report(
+            "may-be-null", node, f"{function.name}() cannot take null, and this may be", "use default(x, ...)"
+        )
     looked_at = actual.kind == "opaque" if function.name not in _READERS else holds_secret(actual)
     if looked_at and "opaque" not in kinds and function.name not in _CARRIERS:
         walk.report("opaque-use", node, f"{function.name}() would lay a secret open")
@@ -111,7 +115,12 @@ def _check(walk: Walk, node: Node, function: Function, expected: str, actual: Ty
     if actual.kind in ("any", "opaque") or "any" in kinds:
         return
     if not any(actual.kind in _ACCEPTS.get(kind, {kind}) for kind in kinds):
-        walk.report("wrong-type", node, f"{function.name}() takes {' or '.join(kinds)}, this is a {actual}", function.signature)
+        walk.report(
+            "wrong-type",
+            node,
+            f"{function.name}() takes {' or '.join(kinds)}, this is a {actual}",
+            function.signature,
+        )
 
 
 def _result(function: Function, node: Node, found: list[Type]) -> Type:

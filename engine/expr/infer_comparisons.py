@@ -59,7 +59,9 @@ def _check_words(walk: Walk, node: Node, left: Type, right: Type) -> None:
         if node.children[at].type != "literal" or not found.enum or node.children[1 - at].type == "literal":
             continue
         for word in literal.enum - found.enum:
-            walk.report("not-in-enum", node.children[at], f"`{word}` is none of its words", close_to(word, found.enum))
+            walk.report(
+                "not-in-enum", node.children[at], f"`{word}` is none of its words", close_to(word, found.enum)
+            )
 
 
 def _comparable(left: Type, right: Type) -> bool:

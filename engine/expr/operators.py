@@ -128,7 +128,9 @@ def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) ->
         if is_number(first) and is_number(second):
             return order(first, second)
         if strict:
-            raise ExpressionError("only numbers have an order; convert times with epoch(), durations with duration()")
+            raise ExpressionError(
+                "only numbers have an order; convert times with epoch(), durations with duration()"
+            )
         return None
 
     return ordering

@@ -28,7 +28,12 @@ MAX_LOOPS: Final = 3
 """Most tests and `&expressions` inside one another: each goes over a list for every item of the outer one."""
 
 _SPLIT: Final = "split it with `let`"
-_WORDS: Final = {"and": "write &&", "or": "write ||", "not": "write !(...)", "in": "write contains(list, item)"}
+_WORDS: Final = {
+    "and": "write &&",
+    "or": "write ||",
+    "not": "write !(...)",
+    "in": "write contains(list, item)",
+}
 _SIGNS: Final = {
     "-": 'there is no arithmetic; a name with a dash stands in double quotes: a."b-c"',
     "+": "there is no arithmetic",
@@ -97,7 +102,9 @@ def _read(text: str) -> Any:
         offset = error.lex_position
         if offset >= len(text):
             raise ExpressionSyntaxError("the expression ends too early", len(text)) from error
-        message = f"unexpected {error.token_value!r}" if error.token_value != "" else "cannot be read from here"
+        message = (
+            f"unexpected {error.token_value!r}" if error.token_value != "" else "cannot be read from here"
+        )
         raise ExpressionSyntaxError(message, offset, _hint(text, offset)) from error
     except RecursionError as error:
         raise ExpressionSyntaxError(f"nested deeper than {MAX_DEPTH}", 0, _SPLIT) from error

@@ -83,7 +83,9 @@ def _shown(value: Value, part: str | Expression) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    what = "null" if value is None else "a secret" if isinstance(value, Opaque) else f"a {type(value).__name__}"
+    what = (
+        "null" if value is None else "a secret" if isinstance(value, Opaque) else f"a {type(value).__name__}"
+    )
     if isinstance(value, Marker):
         what = repr(value)
     raise ExpressionError(f"${{{text}}}: {what} cannot stand inside text")
@@ -144,7 +146,9 @@ def _end_of(text: str, start: int) -> int:
                 return place
             depth -= 1
         place += 1
-    raise ExpressionSyntaxError("`${` is never closed", start - 2, "a ` #` in plain YAML text cuts it off: quote it")
+    raise ExpressionSyntaxError(
+        "`${` is never closed", start - 2, "a ` #` in plain YAML text cuts it off: quote it"
+    )
 
 
 def _end_of_quote(text: str, start: int) -> int:

@@ -65,19 +65,27 @@ class _Search:
     def _field(self, node: Node, *, inside: bool, after_dot: bool) -> None:
         name: str = node.value
         if name == "$" or (name.startswith("$") and after_dot):
-            raise ExpressionSyntaxError("`$` stands before a name of the root only", node.offset, "write $self.spec")
+            raise ExpressionSyntaxError(
+                "`$` stands before a name of the root only", node.offset, "write $self.spec"
+            )
         if after_dot or self._is_quoted(node):
             return
         if inside and name in ROOTS:
             hint = f"write ${name}; a field of the item that is called so: @.{name}"
-            raise ExpressionSyntaxError(f"`{name}` is looked up on the item here", node.offset, hint, "outer-name-in-filter")
+            raise ExpressionSyntaxError(
+                f"`{name}` is looked up on the item here", node.offset, hint, "outer-name-in-filter"
+            )
         if name in _CONSTANTS:
-            raise ExpressionSyntaxError(f"`{name}` names a field here", node.offset, f"the value stands in backticks: `{name}`")
+            raise ExpressionSyntaxError(
+                f"`{name}` names a field here", node.offset, f"the value stands in backticks: `{name}`"
+            )
 
     def _literal(self, node: Node) -> None:
         is_text = isinstance(node.value, str) and self._text.startswith("`", node.offset)
         if is_text and not self._text[node.offset + 1 :].lstrip().startswith('"'):
-            raise ExpressionSyntaxError("backticks hold JSON", node.offset, f"a text stands in single quotes: '{node.value}'")
+            raise ExpressionSyntaxError(
+                "backticks hold JSON", node.offset, f"a text stands in single quotes: '{node.value}'"
+            )
 
     def _comparison(self, node: Node) -> None:
         left, right = node.children
@@ -88,7 +96,9 @@ class _Search:
         for side in (left, right):
             if side.type == "field" and _WORD.match(self._text, side.offset):
                 raise ExpressionSyntaxError(
-                    f'"{side.value}" in double quotes names a field', side.offset, f"a text stands in single quotes: '{side.value}'"
+                    f'"{side.value}" in double quotes names a field',
+                    side.offset,
+                    f"a text stands in single quotes: '{side.value}'",
                 )
 
     def _is_quoted(self, node: Node) -> bool:

@@ -78,7 +78,11 @@ def joined(first: Type, second: Type) -> Type:
     if {first.kind, second.kind} == {"string", "timestamp"}:
         return Type("string", nullable=nullable)
     if first.kind == second.kind and first.fields == second.fields and first.items == second.items:
-        return replace(first, nullable=nullable, enum=first.enum | second.enum if first.enum and second.enum else frozenset())
+        return replace(
+            first,
+            nullable=nullable,
+            enum=first.enum | second.enum if first.enum and second.enum else frozenset(),
+        )
     if is_numeric(first) and is_numeric(second):
         return Type("number", nullable=nullable)
     if first.kind == second.kind == "array":
@@ -132,7 +136,9 @@ def _nullable(schema: Mapping[str, Any]) -> bool:
 
 
 def _of_alternatives(schema: Mapping[str, Any]) -> Type:
-    choices = [item for item in schema.get("anyOf") or schema.get("oneOf") or () if item.get("type") != "null"]
+    choices = [
+        item for item in schema.get("anyOf") or schema.get("oneOf") or () if item.get("type") != "null"
+    ]
     if len(choices) == 1 and "type" in choices[0]:
         return type_of_schema(choices[0]).or_null()
     return ANY
@@ -154,5 +160,9 @@ def _object(schema: Mapping[str, Any], nullable: bool) -> Type:
         fields[name] = found if settled else found.or_null()
     extra = schema.get("additionalProperties")
     values = type_of_schema(extra) if isinstance(extra, Mapping) else None
-    is_open = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or extra is True or (not fields and values is None)
+    is_open = (
+        bool(schema.get("x-kubernetes-preserve-unknown-fields"))
+        or extra is True
+        or (not fields and values is None)
+    )
     return Type("object", nullable=nullable, fields=fields, values=values, open=is_open)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.base.errors import RemoteError, SettingsError
+from engine.base.errors import Missing, RemoteError, SettingsError
 from engine.base.kinds import Key
 from engine.ports.kube.client import KubeClient
 
@@ -89,6 +90,21 @@ class Shipped:
         path = self.folder / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def control(self, **request: Any) -> dict[str, Any]:
+        """One request over the control socket of the simulated machines; fails when it is refused."""
+        with socket.socket(socket.AF_UNIX) as end:
+            end.settimeout(10)
+            end.connect(str(self.folder / "machines" / "control.sock"))
+            end.sendall((json.dumps(request) + "\n").encode())
+            with end.makefile() as answers:
+                reply: dict[str, Any] = json.loads(answers.readline())
+        assert reply["ok"], reply
+        return reply
+
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """What every simulated machine does, by address."""
+        return {entry["address"]: entry for entry in self.control(op="list")["machines"]}
+
     def client(self) -> KubeClient:
         """A client of the embedded API; waits until it is there."""
 
@@ -106,6 +122,13 @@ class Shipped:
     def get(self, client: KubeClient, kind: str, name: str) -> dict[str, Any]:
         """One object of ours in the namespace default."""
         return client.get(Key(client.kind_named(API, kind), "default", name))
+
+    def find(self, client: KubeClient, kind: str, name: str, api: str = API) -> dict[str, Any] | None:
+        """One object in the namespace default, None when it is not there."""
+        try:
+            return client.get(Key(client.kind_named(api, kind), "default", name))
+        except Missing:
+            return None
 
     def all_of(self, client: KubeClient, kind: str, api: str = API) -> list[dict[str, Any]]:
         """All objects of a kind in the namespace default."""

@@ -18,7 +18,9 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("!unknown", lambda loader, node: Unknown(loader.construct_scalar(node), "no answer"))
-_Loader.add_constructor("!skipped", lambda loader, node: Unknown(loader.construct_scalar(node), "skipped", skipped=True))
+_Loader.add_constructor(
+    "!skipped", lambda loader, node: Unknown(loader.construct_scalar(node), "skipped", skipped=True)
+)
 _Loader.add_constructor("!secret", lambda loader, node: Opaque(loader.construct_scalar(node)))
 _Loader.add_constructor("!omit", lambda loader, node: OMIT)
 _Loader.add_constructor("!remove", lambda loader, node: REMOVE)

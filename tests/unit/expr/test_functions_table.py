@@ -29,6 +29,9 @@ def test_a_function_says_what_it_takes_gives_and_does(name):
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_over_unknown_types_is_typed_in_silence(name):
-    arguments = ["&x" if kind == "expression" else "'obs'" if name in ("failed", "error") else "v" for kind in FUNCTIONS[name].parameters]
+    arguments = [
+        "&x" if kind == "expression" else "'obs'" if name in ("failed", "error") else "v"
+        for kind in FUNCTIONS[name].parameters
+    ]
     text = f"{name}({', '.join(arguments)})"
     assert infer(compile_expression(text), {"v": Type("any"), "obs": Type("any")}).issues == ()

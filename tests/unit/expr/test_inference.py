@@ -34,15 +34,17 @@ def test_types_show_a_mistake_at_its_place_and_are_silent_without_one(case):
 )
 def test_the_reads_of_an_expression_are_the_paths_from_the_root(text, reads):
     found = infer(compile_expression(text), TYPES).reads
-    assert {path for path in found if not any(other[: len(path)] == path and other != path for other in found)} == {
-        path for path in reads if not any(other[: len(path)] == path and other != path for other in reads)
-    }
+    assert {
+        path for path in found if not any(other[: len(path)] == path and other != path for other in found)
+    } == {path for path in reads if not any(other[: len(path)] == path and other != path for other in reads)}
 
 
 def test_bare_names_of_a_pick_are_fields_of_the_answer():
     answer = TYPES["m"]
     assert infer(compile_expression("name"), TYPES, answer).type.kind == "string"
-    assert [issue.code for issue in infer(compile_expression("nam"), TYPES, answer).issues] == ["unknown-field"]
+    assert [issue.code for issue in infer(compile_expression("nam"), TYPES, answer).issues] == [
+        "unknown-field"
+    ]
     assert infer(compile_expression("$self.spec.mode"), TYPES, answer).issues == ()
 
 
@@ -86,7 +88,15 @@ def test_a_property_may_be_null_unless_it_is_required_or_has_a_default():
         {
             "type": "object",
             "required": ["a"],
-            "properties": {"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "string", "default": "x"}},
+            "properties": {
+                "a": {"type": "string"},
+                "b": {"type": "string"},
+                "c": {"type": "string", "default": "x"},
+            },
         }
     )
-    assert {name: inner.nullable for name, inner in found.fields.items()} == {"a": False, "b": True, "c": False}
+    assert {name: inner.nullable for name, inner in found.fields.items()} == {
+        "a": False,
+        "b": True,
+        "c": False,
+    }

@@ -28,7 +28,9 @@ def test_the_plain_dialect_is_jmespath():
     for group in groups():
         for case in group["cases"]:
             try:
-                found = compile_expression(case["expression"], strict=False).evaluate(Scope({}), group["given"])
+                found = compile_expression(case["expression"], strict=False).evaluate(
+                    Scope({}), group["given"]
+                )
                 right = "error" not in case and equal(found, case["result"])
             except ExpressionSyntaxError:
                 right = case.get("error") in ("syntax", "unknown-function", "invalid-arity", "invalid-value")

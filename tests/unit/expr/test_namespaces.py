@@ -68,7 +68,9 @@ def test_failed_and_error_tell_how_a_read_ended(scope, text, result):
     assert compile_expression(text).evaluate(scope) == result
 
 
-@pytest.mark.parametrize("text", ["obs.later", "known(obs.later, 'x')", "length(obs.later)", "count(items, &$obs.later.x)"])
+@pytest.mark.parametrize(
+    "text", ["obs.later", "known(obs.later, 'x')", "length(obs.later)", "count(items, &$obs.later.x)"]
+)
 def test_what_a_namespace_raises_passes_through_untouched(scope, text):
     with pytest.raises(NotYetError):
         compile_expression(text).evaluate(scope)
@@ -76,7 +78,12 @@ def test_what_a_namespace_raises_passes_through_untouched(scope, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["if(`false`, obs.later, 'x')", "default('x', obs.later)", "coalesce('x', obs.later)", "known('x', obs.later)"],
+    [
+        "if(`false`, obs.later, 'x')",
+        "default('x', obs.later)",
+        "coalesce('x', obs.later)",
+        "known('x', obs.later)",
+    ],
 )
 def test_a_branch_that_is_not_taken_is_not_looked_at(scope, text):
     assert compile_expression(text).evaluate(scope) == "x"

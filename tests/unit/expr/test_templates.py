@@ -49,14 +49,18 @@ def test_a_scalar_without_expressions_is_left_to_the_caller(text):
     assert compile_scalar(text) is None
 
 
-@pytest.mark.parametrize(("text", "single"), [("${a.b}", True), ("x${a.b}", False), ("${a.b}${a.b}", False), ("$${a}", False)])
+@pytest.mark.parametrize(
+    ("text", "single"), [("${a.b}", True), ("x${a.b}", False), ("${a.b}${a.b}", False), ("$${a}", False)]
+)
 def test_only_a_scalar_that_is_one_expression_keeps_its_type(text, single):
     template = compile_scalar(text)
     assert template is not None
     assert template.is_single is single
 
 
-@pytest.mark.parametrize("text", ["x-${a.none}", "x-${a.list}", "x-${a}", "x-${secret}", "x-${omit()}", "x-${null()}"])
+@pytest.mark.parametrize(
+    "text", ["x-${a.none}", "x-${a.list}", "x-${a}", "x-${secret}", "x-${omit()}", "x-${null()}"]
+)
 def test_only_scalars_that_are_not_null_stand_inside_text(text):
     with pytest.raises(ExpressionError) as caught:
         compile_scalar(text).evaluate(SCOPE)
@@ -70,7 +74,15 @@ def test_an_unknown_part_makes_the_text_unknown():
 
 @pytest.mark.parametrize(
     ("text", "offset"),
-    [("ab ${a..b}", 7), ("${}", 2), ("x ${  }", 4), ("${a.b", 0), ("${a} ${a # c", 5), ("${'open}", 2), ("${a} ${ a. }", 10)],
+    [
+        ("ab ${a..b}", 7),
+        ("${}", 2),
+        ("x ${  }", 4),
+        ("${a.b", 0),
+        ("${a} ${a # c", 5),
+        ("${'open}", 2),
+        ("${a} ${ a. }", 10),
+    ],
 )
 def test_mistakes_are_placed_in_the_whole_scalar(text, offset):
     with pytest.raises(ExpressionSyntaxError) as caught:

