@@ -50,6 +50,8 @@ def run(settings: Settings) -> int:
     configure(settings.log_format)
     rules = load_rules(settings.rules or (asset("rules"),), load_catalog(asset("schemas")))
     stopping = threading.Event()
+    # Before anything is started: whoever stops us half-way must not leave machines running.
+    _on_signals(stopping)
     with ExitStack() as stack:
         kubeconfig = _own_cluster(settings, stack)
         meter = Meter(rules, settings.workers)
@@ -63,7 +65,6 @@ def run(settings: Settings) -> int:
         engine = Engine(rules, client, settings, meter)
         stack.callback(engine.stop)
         engine.start()
-        _on_signals(stopping)
         applied = apply_files(client, settings.apply)
         shown = progress(sys.stdout)
         for line in _told(settings, kubeconfig, rules):
