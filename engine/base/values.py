@@ -83,13 +83,14 @@ REMOVE: Final = Marker("null()")
 
 def first_unknown(value: Value) -> Unknown | None:
     """The first Unknown inside `value`, at any depth, or None."""
-    if isinstance(value, Unknown):
-        return value
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return None
+    elif kind is not list and kind is not tuple:
+        return value if kind is Unknown else None
     for item in value:
+        if type(item) is str:
+            continue
         found = first_unknown(item)
         if found is not None:
             return found

@@ -201,14 +201,16 @@ def _fields(source: Closure | None, names: tuple[str, ...]) -> Closure:
 
 def field_of(current: Value, name: str) -> Value:
     """One field: of a map, or computed by a Namespace; null where there is none."""
-    if current is None or isinstance(current, Unknown):
+    if current is None:
+        return None
+    lookup = getattr(current, "lookup", None)
+    if lookup is not None:
+        return lookup(name)
+    if isinstance(current, Unknown):
         return current
     if isinstance(current, bool | int | float | str | list):
         return None
     if isinstance(current, Opaque | Marker):
         raise ExpressionError(f"{kind_of(current)} has no field {name}")
-    lookup = getattr(current, "lookup", None)
-    if lookup is not None:
-        return lookup(name)
     getter = getattr(current, "get", None)
     return getter(name) if getter is not None else None

@@ -116,6 +116,10 @@ def comparison(operator: str, left: Closure, right: Closure, *, strict: bool) ->
             first, second = left(current, scope), right(current, scope)
             if type(first) in _SCALARS and type(second) in _SCALARS:
                 return (first == second and (type(first) is bool) is (type(second) is bool)) is wanted
+            if first is None or second is None:
+                # Whether something is there does not hang on what is inside it.
+                other = second if first is None else first
+                return other if isinstance(other, Unknown) else not wanted
             unknown = first_unknown([first, second])
             return unknown if unknown is not None else equal(first, second) is wanted
 
