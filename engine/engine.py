@@ -59,9 +59,9 @@ class Engine:
         self._identities = Identities()
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
-        self._worker = Worker(self._hops(settings), self.queue)
+        self.worker = Worker(self._hops(settings), self.queue)
         self._threads = [
-            threading.Thread(target=self._worker.run, name=f"worker-{number}", daemon=True)
+            threading.Thread(target=self.worker.run, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
         self._listeners = listeners(settings, client, self._meter.series, self.cache, self._threads)
