@@ -64,9 +64,12 @@ def test_a_read_that_failed_keeps_the_finalizer(answers):
 def test_skip_when_lets_go_at_once_and_blocks_while_it_is_unknown():
     assert ending(open=True, a=DIRTY).plan.steps == ()
     assert ending(open=True, a=DIRTY).plan.finalizer_change == "remove"
-    unknown = ending(open=True, a=FAILED).plan
+    text = END.replace("    a: {call", "    b: {call: test.read, with: {of: b}}\n    a: {call")
+    text = text.replace("obs.a.text != 'x'", "obs.b.text != 'x'")
+    live = widget(spec={"open": True}, deletionTimestamp="2027-01-15T07:59:00Z", finalizers=["example.org/f"])
+    unknown = decided(text, live, kids=[], a=DIRTY, b=FAILED).plan
     assert unknown.finalizer_change is None
-    assert unknown.steps[0].phase == "blocked"
+    assert [step.phase for step in unknown.steps] == ["blocked"]
 
 
 def test_past_its_time_an_object_is_released_with_a_word_of_what_it_waited_for():

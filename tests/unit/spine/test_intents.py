@@ -87,6 +87,13 @@ def test_an_attempt_planned_on_an_older_attempt_is_refused(server, intents):
     assert written(server) == [mine]
 
 
+def test_an_attempt_on_an_intent_that_somebody_took_away_is_refused(server, intents):
+    seen = server.make()
+    with pytest.raises(Conflict):
+        intents.open(server.key(), step(attempt=1), seen)
+    assert written(server) is None
+
+
 @pytest.mark.parametrize("change", ["spec", "deletion", "another object"])
 def test_nothing_is_sent_for_an_object_that_changed_since_the_pass_began(server, intents, change):
     seen = server.make(finalizers=["example.org/f"])

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from engine.act.contains import contains
 from engine.base.errors import CapabilityError, Conflict
 from engine.base.model import KubeWrite, Made, PlannedStep
 from engine.base.values import Opaque
@@ -105,6 +106,7 @@ def test_create_never_overwrites_what_is_there_even_when_the_cache_has_not_seen_
 
 def test_of_two_that_create_one_object_the_second_keeps_what_the_first_has_made(over):
     # The look of the second one comes before the write of the first: only the server can tell them apart.
+    over.cache.want(over.server.key("c", SECRET))
     client, looked = over.server.client, over.server.client.get
 
     def overtaken(key):
@@ -159,6 +161,29 @@ def test_a_secret_is_compared_as_it_is_stored(over):
     over.caught_up("c", SECRET)
     assert put(over, "apply", "c", SECRET, stringData={"key": Opaque("one")}).status == "unchanged"
     assert put(over, "apply", "c", SECRET, stringData={"key": Opaque("two")}).status == "updated"
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "holds"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": "1"}, False),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": 2}, {"a": 2.0}, True),
+        ({}, {"a": {}, "b": [], "c": None}, True),
+        ({}, {"a": ""}, False),
+        ({"a": 1}, {"a": None}, False),
+        ({"a": [1, 2]}, {"a": [1]}, False),
+        ({"a": [{"x": 1, "default": 2}]}, {"a": [{"x": 1}]}, True),
+        ({"finalizers": ["theirs", "ours"]}, {"finalizers": ["ours"]}, True),
+        ({"finalizers": ["theirs"]}, {"finalizers": ["ours"]}, False),
+        ({"a": "text"}, {"a": Opaque("text")}, True),
+        ({"a": "text"}, {"a": Opaque("other")}, False),
+    ],
+)
+def test_a_live_object_holds_what_is_wanted_when_a_write_would_change_nothing(live, wanted, holds):
+    assert contains(live, wanted) is holds
 
 
 def test_a_delete_is_of_the_object_that_was_seen_and_spares_its_successor(over):

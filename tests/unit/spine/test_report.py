@@ -67,6 +67,12 @@ def test_a_field_without_an_answer_is_left_alone():
     assert [item["status"] for item in made["conditions"]] == ["Unknown", "Unknown"]
 
 
+def test_a_field_with_an_unknown_anywhere_inside_is_left_alone():
+    text = STATUS.replace("map: {fixed: x}", "map: {fixed: x, asked: \"${default(obs.a.text, 'none')}\"}")
+    assert "map" not in decided(text, widget(), a=FAILED).assess().patch
+    assert decided(text, widget(), a=GOOD).assess().patch["map"] == {"fixed": "x", "asked": "good"}
+
+
 def test_null_takes_a_field_away_once_and_omit_leaves_it():
     assert patch(rest(), size=1) == {"number": None}
     assert patch({key: value for key, value in rest().items() if key != "number"}, size=1) == {}
