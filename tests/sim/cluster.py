@@ -153,10 +153,18 @@ class Cluster:
         found = read_credentials(self.secret(f"{name}-talosconfig")[f"{name}.talosconfig"])
         return Client(address, found.ca, found.client)
 
+    def configuration(self, address: str) -> str:
+        """The configuration that a machine runs, keys included."""
+        wanted = {"namespace": "config", "type": "MachineConfigs.config.talos.dev", "id": "v1alpha1"}
+        with self.machine_api(address) as machine:
+            reply = machine.message("cosi.resource.State/Get", wanted)
+        return str(bytes(reply.resource.spec.proto_spec).decode(errors="replace"))
+
     def etcd_leader(self, address: str = "127.0.1.1") -> str:
         """The address of etcd's leader, asked of one member."""
         with self.machine_api(address) as machine:
-            leader = machine.call("machine.MachineService/EtcdStatus").messages[0].member_status.leader
+            reply = machine.call("machine.MachineService/EtcdStatus")
+        leader = reply["messages"][0]["member_status"]["leader"]
         members = {int(each["etcd_member"] or "0", 16): at for at, each in self.run.machines().items()}
         return members[leader]
 

@@ -1,0 +1,151 @@
+"""A day with the example cluster: what it leaves in the API, and what edits of it do to the machines."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from engine.machineconfig.certificates import facts, signed_by
+from engine.machineconfig.identity import read_credentials
+from engine.machineconfig.secretsbundle import parse
+from tests.sim.cluster import APPLY, NAME, RESET, Cluster, addresses, patched, quickstart, watching
+from tests.sim.shipped import until
+
+pytestmark = pytest.mark.timeout(100)
+
+CONTROLS = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
+WORKERS = ("127.0.1.4", "127.0.1.5")
+
+
+def _owners(item: dict[str, object]) -> list[tuple[str, str, bool]]:
+    references = item["metadata"].get("ownerReferences", ())  # type: ignore[attr-defined]
+    return [(each["kind"], each["name"], each.get("controller", False)) for each in references]
+
+
+def test_objects_have_the_names_owners_and_finalizers_of_the_contract(cluster: Cluster) -> None:
+    machines = {f"{NAME}-{address}" for address in (*CONTROLS, *WORKERS)}
+    assert cluster.names("TalosMachine") == machines
+    assert cluster.names("Secret", "v1") == {
+        f"{NAME}-{sort}" for sort in ("state", "kubeconfig", "talosconfig")
+    }
+    assert cluster.names("ConfigMap", "v1") == {f"{NAME}-config"}
+    for kind in ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine"):
+        for item in cluster.run.all_of(cluster.client, kind):
+            assert item["metadata"]["finalizers"] == [f"{kind.lower()}.talos.alperen.cloud/finalizer"]
+    assert _owners(cluster.get("TalosControlPlane", NAME)) == [("TalosCluster", NAME, False)]
+    assert _owners(cluster.get("TalosWorker", NAME)) == [("TalosCluster", NAME, False)]
+    assert _owners(cluster.get("TalosMachine", f"{NAME}-127.0.1.1")) == [("TalosControlPlane", NAME, True)]
+    assert _owners(cluster.get("TalosMachine", f"{NAME}-127.0.1.4")) == [("TalosWorker", NAME, True)]
+    assert _owners(cluster.get("Secret", f"{NAME}-state", "v1")) == []
+    assert _owners(cluster.get("Secret", f"{NAME}-kubeconfig", "v1")) == [("TalosControlPlane", NAME, True)]
+    assert _owners(cluster.get("Secret", f"{NAME}-talosconfig", "v1")) == [("TalosControlPlane", NAME, True)]
+
+
+def test_the_state_secret_and_the_config_map_have_their_keys(cluster: Cluster) -> None:
+    secret = cluster.get("Secret", f"{NAME}-state", "v1")
+    assert secret["metadata"]["labels"] == {"talos.alperen.cloud/type": "state"}
+    until("the state word is kept", lambda: cluster.secret(f"{NAME}-state")["state"] == "Ready")
+    state = cluster.secret(f"{NAME}-state")
+    assert set(state) == {"secretBundle", "bundleConfig", "config", "state", "observedKubeVersion"}
+    assert state["observedKubeVersion"] == "v1.35.0"
+    assert list(json.loads(state["bundleConfig"]))[:8] == [
+        "clusterName", "endpoint", "version", "kubeVersion", "podCIDR", "serviceCIDR", "clientEndpoint", "clusterDomain",
+    ]  # fmt: skip
+    assert set(cluster.get("ConfigMap", f"{NAME}-config", "v1")["data"]) == {
+        "controlplane.yaml",
+        "worker.yaml",
+    }
+
+
+def test_the_published_credentials_are_valid_and_reach_the_machines(cluster: Cluster) -> None:
+    bundle = parse(cluster.secret(f"{NAME}-state")["secretBundle"])
+    talos = read_credentials(cluster.secret(f"{NAME}-talosconfig")[f"{NAME}.talosconfig"])
+    kube = read_credentials(cluster.secret(f"{NAME}-kubeconfig")["kubeconfig"])
+    assert talos.endpoints == CONTROLS
+    assert kube.endpoints == ("https://127.0.1.1:6443",)
+    assert facts(talos.client.crt).organizations == ("os:admin",)
+    assert facts(kube.client.crt).organizations == ("system:masters",)
+    for found, authority in ((talos, bundle.os), (kube, bundle.kubernetes)):
+        assert signed_by(found.client.crt, authority.crt)
+        assert facts(found.client.crt).not_after - time.time() > 300 * 24 * 3600
+    for address in (*CONTROLS, *WORKERS):
+        with cluster.machine_api(address) as machine:
+            reply = machine.call("machine.MachineService/Version")
+        assert reply["messages"][0]["version"]["tag"] == "v1.13.0"
+
+
+def test_one_more_worker_joins_and_one_less_is_wiped_while_the_others_run_on(cluster: Cluster) -> None:
+    larger = quickstart()
+    larger["spec"]["worker"]["metalSpec"]["machines"] = addresses(4, 3)
+    boots = {at: machine["boot_id"] for at, machine in cluster.run.machines().items()}
+    cluster.apply(larger)
+    cluster.ready()
+    assert cluster.run.machines()["127.0.1.6"]["ready"]
+    resets = len(cluster.calls(RESET))
+    cluster.apply(quickstart())
+    cluster.gone("TalosMachine", f"{NAME}-127.0.1.6")
+    cluster.ready()
+    until("its disk is empty", lambda: cluster.run.machines()["127.0.1.6"]["stage"] == "maintenance")
+    assert cluster.calls(RESET)[resets:] == ["127.0.1.6"]
+    after = {at: machine["boot_id"] for at, machine in cluster.run.machines().items()}
+    assert {at: boot for at, boot in after.items() if at != "127.0.1.6"} == {
+        at: boot for at, boot in boots.items() if at != "127.0.1.6"
+    }
+
+
+@pytest.mark.slow
+def test_one_of_three_control_plane_machines_leaves_etcd_before_it_is_wiped(cluster: Cluster) -> None:
+    smaller = quickstart()
+    smaller["spec"]["controlPlane"]["metalSpec"]["machines"] = addresses(1, 2)
+    resets = len(cluster.calls(RESET))
+    cluster.apply(smaller)
+    cluster.gone("TalosMachine", f"{NAME}-127.0.1.3")
+    cluster.ready()
+    machines = cluster.run.machines()
+    assert [at for at, machine in machines.items() if machine["etcd_member"]] == ["127.0.1.1", "127.0.1.2"]
+    assert cluster.calls(RESET)[resets:] == ["127.0.1.3"]
+    calls = [
+        call["method"].rpartition("/")[2] for call in cluster.run.calls() if call["machine"] == "127.0.1.3"
+    ]
+    assert calls.index("EtcdLeaveCluster") < calls.index("Reset")
+    talos = read_credentials(cluster.secret(f"{NAME}-talosconfig")[f"{NAME}.talosconfig"])
+    assert talos.endpoints == CONTROLS[:2]
+
+
+def test_a_changed_patch_reaches_one_control_plane_machine_at_a_time_then_the_workers(
+    cluster: Cluster,
+) -> None:
+    leader = cluster.etcd_leader()
+    before = len(cluster.calls(APPLY, ok=False))
+    with watching(cluster.run) as down:
+        cluster.apply(patched(quickstart(), {"machine": {"env": {"GREETING": "hello"}}}))  # takes a reboot
+        cluster.ready()
+    applied = cluster.calls(APPLY, ok=False)[before:]
+    assert sorted(applied[:3]) == list(CONTROLS)
+    assert sorted(applied[3:]) == list(WORKERS)
+    assert applied[2] == leader
+    assert max(map(len, down)) == 1, down
+    assert {at for each in down for at in each} == {*CONTROLS, *WORKERS}
+    for address in applied:
+        assert "GREETING: hello" in cluster.configuration(address)
+
+
+def test_deleting_the_cluster_wipes_workers_first_and_every_machine_once(standing: Cluster) -> None:
+    cluster = standing  # as the test before has left it
+    before = len(cluster.calls(RESET))
+    bundle = cluster.secret(f"{NAME}-state")["secretBundle"]
+    cluster.delete("TalosCluster", NAME)
+    cluster.gone("TalosCluster", NAME)
+    wiped = cluster.calls(RESET)[before:]
+    assert sorted(wiped[:2]) == list(WORKERS)
+    assert sorted(wiped[2:]) == list(CONTROLS)
+    for kind in ("TalosControlPlane", "TalosWorker", "TalosMachine"):
+        assert cluster.names(kind) == set()
+    until(
+        "every machine is in maintenance mode",
+        lambda: all(machine["stage"] == "maintenance" for machine in cluster.run.machines().values()),
+    )
+    assert cluster.names("Secret", "v1") == {f"{NAME}-state"}
+    assert cluster.secret(f"{NAME}-state")["secretBundle"] == bundle
