@@ -8,7 +8,7 @@ them, `series` keeps the text that a scrape reads.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,6 +30,10 @@ class Meter:
 
     def __init__(self, rules: RuleSet, workers: int) -> None:
         self._metrics = rules.engine_metrics
+        self._counting: dict[str, list[MetricRule]] = defaultdict(list)
+        for counting in self._metrics:
+            if counting.on is not None:
+                self._counting[counting.on].append(counting)
         self._controllers = {kind: rule.controller for kind, rule in rules.rules.items()}
         self._engine: dict[str, Value] = {
             "controllers": sorted(self._controllers.values()),
@@ -112,7 +116,7 @@ class Meter:
         return samples.engine_gauges(self._metrics, {**self._engine, "queues": entries})
 
     def _event(self, name: str, event: Mapping[str, Value]) -> None:
-        for metric, sample in samples.engine_events(self._metrics, name, event, self._engine):
+        for metric, sample in samples.engine_events(self._counting[name], event, self._engine):
             self._count(metric, sample)
 
     def _count(self, metric: MetricRule, sample: Sample) -> None:

@@ -41,13 +41,12 @@ def events(rule: Rule, names: Evaluation, outcomes: Iterable[Outcome]) -> Iterat
 
 
 def engine_events(
-    metrics: Iterable[MetricRule], name: str, event: Mapping[str, Value], engine: Mapping[str, Value]
+    metrics: Iterable[MetricRule], event: Mapping[str, Value], engine: Mapping[str, Value]
 ) -> Iterator[tuple[MetricRule, Sample]]:
-    """The samples of one event of the engine itself (`pass`, `call`, ...)."""
+    """The samples that metrics give for one event of the engine itself (`pass`, `call`, ...)."""
     scope = Scope({"event": event, "engine": engine})
     for metric in metrics:
-        if metric.on == name:
-            yield from ((metric, sample) for sample in _samples(metric, scope))
+        yield from ((metric, sample) for sample in _samples(metric, scope))
 
 
 def engine_gauges(metrics: Iterable[MetricRule], engine: Mapping[str, Value]) -> list[Sample]:

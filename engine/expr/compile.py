@@ -192,6 +192,8 @@ def _fields(source: Closure | None, names: tuple[str, ...]) -> Closure:
                 current = current.get(name)
             elif current is None:
                 return None
+            elif type(current) is Scope:
+                current = current.lookup(name)
             else:
                 current = field_of(current, name)
         return current

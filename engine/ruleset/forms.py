@@ -72,13 +72,17 @@ class TemplateForm(_Placed):
     def evaluate(self, scope: Scope, current: Value = NOTHING) -> Value:
         """The value; raises ExpressionError naming the place."""
         try:
-            if self.whole and current is not NOTHING:
-                return self.sites[0].expression.evaluate(scope, current)
+            if self.whole:
+                # The most frequent form by far: straight to the closure.
+                return self.sites[0].expression.closure(scope if current is NOTHING else current, scope)
             return self.template.evaluate(scope)
         except ExpressionError as error:
-            if str(error).startswith(self.node.source.name):
+            text = str(error)
+            if text.startswith(self.node.source.name):
                 raise
-            raise self._error(str(error)) from error
+            if self.whole and not text.startswith("${"):
+                text = f"${{{self.sites[0].expression.text}}}: {text}"
+            raise self._error(text) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.base.errors import Unreachable
 
@@ -29,6 +30,7 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str, *, loopback_only: bool) -> Address:
     """The address in `HOST`, `HOST:PORT` or `[IPV6]:PORT`; port 50000 if none is given.
 
