@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,17 @@ def manifest(machines: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running cluster. `took_s`: from the start of the program until the cluster was Ready."""
+    """A running cluster.
+
+    `took_s`: from the start of the program until the cluster was Ready; `worked_s`:
+    from the first call to a machine in maintenance mode until then.
+    """
 
     run: Shipped
     client: KubeClient
     port: int
     took_s: float
+    worked_s: float
 
     def sample(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
@@ -90,7 +96,8 @@ def running(folder: Path, machines: int, *, within_s: float) -> Iterator[Running
         )
         client = run.client()
         _wait_until_ready(run, client, started + within_s)
-        yield Running(run, client, port, time.monotonic() - started)
+        first = datetime.fromisoformat(run.calls()[0]["time"]).timestamp()
+        yield Running(run, client, port, time.monotonic() - started, time.time() - first)
 
 
 def _wait_until_ready(run: Shipped, client: KubeClient, deadline: float) -> None:

@@ -70,7 +70,11 @@ def _ready(folder: Path) -> Iterator[Engine]:
         stack.callback(machines.stop)
         rules = load_rules((asset("rules"),), load_catalog(asset("schemas")))
         settings = Settings(
-            standalone=folder, simulate=5, metrics_bind_address=None, health_probe_bind_address=None, workers=4
+            standalone=folder,
+            simulate=5,
+            metrics_bind_address=None,
+            health_probe_bind_address=None,
+            workers=4,
         )
         meter = Meter(rules, settings.workers)
         client = KubeClient.connect(kubeconfig, on_request=meter.requested)
