@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from engine.base.kinds import Key
 from engine.base.yamltext import load_documents
 from engine.machineconfig.identity import read_credentials
-from tests.sim.shipped import API, QUICKSTART, Shipped, is_ready, shipped, until
+from tests.sim.shipped import API, QUICKSTART, Shipped, free_port, is_ready, shipped, until
 from tests.unit.simulator.simulator_client import Client
 
 BOOTSTRAP = "machine.MachineService/Bootstrap"
@@ -62,9 +63,15 @@ def patched(document: Document, patch: Mapping[str, Any], *parts: str) -> Docume
 class Cluster:
     """One run with a client of its API."""
 
-    def __init__(self, run: Shipped) -> None:
+    def __init__(self, run: Shipped, metrics_port: int = 0) -> None:
         self.run = run
         self.client = run.client()
+        self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+
+    def metrics(self) -> str:
+        """What is exposed now."""
+        with urllib.request.urlopen(self._metrics, timeout=5) as answer:
+            return str(answer.read().decode())
 
     def apply(self, document: Mapping[str, Any]) -> None:
         """Apply an object as a user of kubectl would."""
@@ -199,5 +206,6 @@ def watching(run: Shipped) -> Iterator[list[frozenset[str]]]:
 def started(folder: Path, *arguments: str, machines: int = 5) -> Iterator[Cluster]:
     """A run on so many machines, without any object yet."""
     with shipped(folder) as run:
-        run.start("--simulate", str(machines), *arguments)
-        yield Cluster(run)
+        port = free_port()
+        run.start("--simulate", str(machines), "--metrics-bind-address", f"127.0.0.1:{port}", *arguments)
+        yield Cluster(run, port)

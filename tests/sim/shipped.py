@@ -39,6 +39,13 @@ def until(what: str, test: Callable[[], Any], *, deadline_s: float = 60.0) -> An
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Shipped:
     """`talos-operator run` in one folder; started, killed and started again as the test likes."""
 

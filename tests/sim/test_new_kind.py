@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from engine.base.errors import Missing
-from tests.sim.shipped import QUICKSTART, ROOT, is_ready, shipped, until
+from tests.sim.shipped import QUICKSTART, ROOT, free_port, is_ready, shipped, until
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -23,16 +22,10 @@ spec: {{image: "{IMAGE}", controlPlane: quickstart}}
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_one_yaml_file_adds_a_kind_that_is_reconciled_and_measured(tmp_path: Path) -> None:
     wish = tmp_path / "pause.yaml"
     wish.write_text(OBJECT)
-    port = _free_port()
+    port = free_port()
     with shipped(tmp_path / "run") as run:
         run.start(
             "--simulate", "5", "--rules", str(ROOT / "rules"), "--rules", str(RULE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
@@ -9,7 +10,7 @@ import pytest
 
 from engine.machineconfig.certificates import facts, signed_by
 from engine.machineconfig.identity import read_credentials
-from engine.machineconfig.secretsbundle import parse
+from engine.machineconfig.secretsbundle import SecretsBundle, parse
 from tests.sim.cluster import APPLY, NAME, RESET, Cluster, addresses, patched, quickstart, watching
 from tests.sim.shipped import until
 
@@ -74,6 +75,41 @@ def test_the_published_credentials_are_valid_and_reach_the_machines(cluster: Clu
         with cluster.machine_api(address) as machine:
             reply = machine.call("machine.MachineService/Version")
         assert reply["messages"][0]["version"]["tag"] == "v1.13.0"
+
+
+def _secrets(bundle: SecretsBundle) -> set[str]:
+    """Everything that must stay in Secrets: tokens, and each key as PEM, as base64 and line by line."""
+    pairs = (bundle.etcd, bundle.kubernetes, bundle.aggregator, bundle.os)
+    keys = [pair.key for pair in pairs] + [bundle.service_account]
+    texts = {bundle.cluster_secret, bundle.bootstrap_token, bundle.secretbox, bundle.trustd_token}
+    for key in keys:
+        lines = [line for line in key.splitlines() if line and not line.startswith("-----")]
+        texts |= {lines[0], lines[-1], base64.b64encode(key.encode()).decode()[40:80]}
+    return texts
+
+
+def _shown(cluster: Cluster) -> dict[str, str]:
+    """What anybody but a reader of Secrets can see."""
+    kinds = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")
+    shown = {kind: json.dumps(cluster.run.all_of(cluster.client, kind)) for kind in kinds}
+    maps = cluster.run.all_of(cluster.client, "ConfigMap", "v1")
+    decoded = [base64.b64decode(text).decode() for item in maps for text in item["data"].values()]
+    leases = cluster.run.all_of(cluster.client, "Lease", "coordination.k8s.io/v1")
+    shown |= {"ConfigMaps": json.dumps(maps) + "".join(decoded), "Leases": json.dumps(leases)}
+    shown |= {"events": json.dumps(cluster.events()), "metrics": cluster.metrics()}
+    return shown | {"log": cluster.run.output.read_text(), "calls": json.dumps(cluster.run.calls())}
+
+
+def test_no_key_and_no_token_is_shown_anywhere_but_in_secrets(cluster: Cluster) -> None:
+    secrets = _secrets(parse(cluster.secret(f"{NAME}-state")["secretBundle"]))
+    for name in ("kubeconfig", "talosconfig"):
+        (text,) = cluster.secret(f"{NAME}-{name}").values()
+        secrets.add(read_credentials(text).client.key.splitlines()[1])
+    kept = "".join(cluster.secret(f"{NAME}-state").values())
+    assert sum(secret in kept for secret in secrets) >= 9  # they are what one would find
+    for place, text in _shown(cluster).items():
+        assert len(text) > 1, place
+        assert not [secret[:8] for secret in secrets if secret in text], place
 
 
 def test_one_more_worker_joins_and_one_less_is_wiped_while_the_others_run_on(cluster: Cluster) -> None:
