@@ -37,10 +37,11 @@ class Sender:
 
     def send(self, rule: Rule, step: PlannedStep, ports: Ports, *, dry: bool) -> Outcome:
         """Carry out a TalosCall or CapabilityCall; raises RemoteError."""
+        declared = _declared(rule, step.id)
         try:
-            result = self._result(step, ports, dry=dry)
+            result = self._result(step, ports, declared.deadline_s, dry=dry)
         except RemoteError as error:
-            if error.code not in _declared(rule, step.id).already_done:
+            if error.code not in declared.already_done:
                 raise
             return Outcome(
                 id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}"
@@ -51,48 +52,52 @@ class Sender:
     def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:
         """The result of a `make`; raises RemoteError."""
         capability = self._capabilities[call.name]
-        made: Mapping[str, Value] = self._capability(capability, call, ports)
+        made: Mapping[str, Value] = self._capability(capability, call, ports, None)
         return made
 
-    def _result(self, step: PlannedStep, ports: Ports, *, dry: bool) -> Any:
+    def _result(self, step: PlannedStep, ports: Ports, longest_s: float | None, *, dry: bool) -> Any:
         effect = step.effect
         if isinstance(effect, CapabilityCall):
             capability = self._capabilities[effect.name]
             if dry and not capability.dry_runs:
                 return None
-            return self._capability(capability, effect, replace(ports, dry_run=dry))
+            return self._capability(capability, effect, replace(ports, dry_run=dry), longest_s)
         if not isinstance(effect, TalosCall):
             raise TypeError(f"step {step.id} is not for a node")
         if dry:
             return None
+        deadline_s = longest_s or TALOS_DEADLINE_S
         call = self._nodes.send(
             effect.address,
             effect.identity,
             effect.method,
             effect.request,
             ports.now,
-            deadline_s=TALOS_DEADLINE_S,
+            deadline_s=deadline_s,
             exclusive=step.irreversible or step.once is not None,
         )
-        return self._run(call, timeout_s=TALOS_DEADLINE_S + _HOP_SLACK_S)
+        return self._run(call, timeout_s=deadline_s + _HOP_SLACK_S)
 
-    def _capability(self, capability: Capability, call: CapabilityCall, ports: Ports) -> Any:
+    def _capability(
+        self, capability: Capability, call: CapabilityCall, ports: Ports, longest_s: float | None
+    ) -> Any:
         check_input(capability, call.input)
         if capability.run is not None:
             return capability.run(call.input, ports.now)
         if capability.start is None:
             raise CapabilityError(f"{capability.name} has nothing to run", sent="no")
-        work = _bounded(capability.start(ports, call.input), capability)
-        return self._run(work, timeout_s=capability.deadline_s + _HOP_SLACK_S)
+        deadline_s = longest_s or capability.deadline_s
+        work = _bounded(capability.start(ports, call.input), capability.name, deadline_s)
+        return self._run(work, timeout_s=deadline_s + _HOP_SLACK_S)
 
 
-async def _bounded(work: Coroutine[Any, Any, Any] | Any, capability: Capability) -> Any:
+async def _bounded(work: Coroutine[Any, Any, Any] | Any, name: str, deadline_s: float) -> Any:
     try:
-        async with asyncio.timeout(capability.deadline_s):
+        async with asyncio.timeout(deadline_s):
             return await work
     except TimeoutError:
-        message = f"not ended within {capability.deadline_s:g} s; it may have been carried out"
-        raise OutcomeUnknown(message, operation=capability.name) from None
+        message = f"not ended within {deadline_s:g} s; it may have been carried out"
+        raise OutcomeUnknown(message, operation=name) from None
 
 
 def _declared(rule: Rule, step_id: str) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -396,3 +397,17 @@ def test_a_write_is_of_the_manager_of_its_kind(over):
     over.act(MIXED)
     managers = {item["manager"] for item in over.server.get("first", CONFIG_MAP)["metadata"]["managedFields"]}
     assert managers == {"talos-operator-widget"}
+
+
+def test_an_effect_that_takes_longer_than_its_deadline_has_an_unknown_outcome(over):
+    async def never():
+        await asyncio.Event().wait()
+
+    ANSWERS["change:x"] = never
+    over.server.make()
+    (outcome,) = over.act(
+        "act:\n  - {id: s, call: test.change, with: {address: x}, deadline: 50ms}\n"
+    ).outcomes
+    assert outcome.status == "failed"
+    assert isinstance(outcome.error, OutcomeUnknown) and outcome.error.sent == "unknown"
+    assert "not ended within 0.05 s" in outcome.message
