@@ -86,6 +86,7 @@ ACT_RESULT: Final[Schema] = {
         "done": {"type": "boolean"},
         "failed": {"type": "boolean"},
         "changed": {"type": "integer"},
+        "reason": {"type": "string"},
         "error": {
             "type": "object",
             "nullable": True,
@@ -93,7 +94,7 @@ ACT_RESULT: Final[Schema] = {
             "required": ["code", "message"],
         },
     },
-    "required": ["phase", "done", "failed", "changed"],
+    "required": ["phase", "done", "failed", "changed", "reason"],
 }
 _TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 

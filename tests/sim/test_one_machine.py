@@ -69,12 +69,9 @@ def test_a_silent_machine_holds_its_end_up_until_it_is_given_up(cluster: Cluster
     )
     until(
         "it says why it stays",
-        lambda: cluster.condition("TalosMachine", MACHINE, "Reachable").get("status") == "False",
+        lambda: "probe" in cluster.condition("TalosMachine", MACHINE, "Deleting").get("message", ""),
         deadline_s=40,
     )
-    told = cluster.condition("TalosMachine", MACHINE, "Deleting")
-    assert told["status"] == "True"
-    assert "probe" in told["message"], told
     assert cluster.find("TalosCluster", NAME) is not None
     cluster.annotate("TalosMachine", MACHINE, "talos.alperen.cloud/force-delete", "true")
     cluster.gone("TalosCluster", NAME)
