@@ -21,7 +21,7 @@ from pathlib import Path
 from engine.base.assets import asset
 from engine.base.errors import SettingsError
 from engine.base.log import configure
-from engine.bringup import Applied, apply_files, obstacles
+from engine.bringup import Applied, apply_all, obstacles, read_files
 from engine.cli.bringup import Progress, progress
 from engine.companion import Companion
 from engine.definitions import install_kinds, missing_kinds
@@ -49,6 +49,7 @@ def run(settings: Settings) -> int:
     _tune_process()
     configure(settings.log_format)
     rules = load_rules(settings.rules or (asset("rules"),), load_catalog(asset("schemas")))
+    manifests = read_files(settings.apply)
     stopping = threading.Event()
     # Before anything is started: whoever stops us half-way must not leave machines running.
     _on_signals(stopping)
@@ -65,7 +66,7 @@ def run(settings: Settings) -> int:
         engine = Engine(rules, client, settings, meter)
         stack.callback(engine.stop)
         engine.start()
-        applied = apply_files(client, settings.apply)
+        applied = apply_all(client, manifests)
         shown = progress(sys.stdout)
         for line in _told(settings, kubeconfig, rules):
             shown.note(line)

@@ -1,18 +1,18 @@
 """Apply the files named on the command line and tell when everything in them is Ready.
 
-A document is applied server-side under a manager of its own; the first refusal ends it, saying
-which file and object. Never waits: `app` asks `obstacles` again and again until none is left or
+A document is applied server-side under a manager of its own; one refusal ends it, saying which file
+and object, before anything was written. Never waits: `app` asks `obstacles` again and again until none is left or
 the time is up. Neighbours: `app` and the live table of the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.base.errors import RemoteError, SettingsError
+from engine.base.errors import Missing, RemoteError, SettingsError
 from engine.base.kinds import Key
 from engine.base.yamltext import YAMLError, load_documents
 from engine.ports.kube.client import KubeClient
@@ -29,12 +29,28 @@ class Applied:
     file: Path
 
 
-def apply_files(client: KubeClient, files: Iterable[Path]) -> list[Applied]:
-    """Apply every document of every file, in order.
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object that a file describes."""
 
-    Raises SettingsError for a file that cannot be read and for an object that is refused.
+    file: Path
+    document: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"--apply {self.file}: {self.document['kind']} {self.document['metadata']['name']}"
+
+
+def apply_files(client: KubeClient, files: Iterable[Path]) -> list[Applied]:
+    """Apply every document of every file, in order; SettingsError as of `read_files` and `apply_all`."""
+    return apply_all(client, read_files(files))
+
+
+def read_files(files: Iterable[Path]) -> list[Manifest]:
+    """Every document of every file, in order.
+
+    Raises SettingsError for a file that cannot be read and for a document that is no object.
     """
-    applied = []
+    manifests = []
     for file in files:
         try:
             documents = load_documents(file.read_text())
@@ -43,25 +59,44 @@ def apply_files(client: KubeClient, files: Iterable[Path]) -> list[Applied]:
         except (ValueError, YAMLError) as error:
             raise SettingsError(f"--apply {file}: {error}") from error
         for number, document in enumerate(documents, start=1):
-            applied.append(Applied(_apply(client, file, number, document), file))
+            where = f"--apply {file}: document {number}"
+            if not isinstance(document, Mapping) or not {"apiVersion", "kind", "metadata"} <= document.keys():
+                raise SettingsError(f"{where} needs apiVersion, kind and metadata")
+            if not isinstance(document["metadata"], Mapping) or not document["metadata"].get("name"):
+                raise SettingsError(f"{where} needs metadata.name")
+            manifests.append(Manifest(file, document))
+    return manifests
+
+
+def apply_all(client: KubeClient, manifests: Sequence[Manifest]) -> list[Applied]:
+    """Apply all objects, or none when one of them is refused.
+
+    Raises SettingsError for an object that is refused. What lacks its kind or namespace is refused only
+    when its turn comes: an object before it may bring that along.
+    """
+    for manifest in manifests:
+        try:
+            _apply(client, manifest, dry_run=True)
+        except Missing:
+            continue
+        except RemoteError as error:
+            raise SettingsError(f"{manifest}: {error.message}; nothing was applied") from error
+    applied = []
+    for manifest in manifests:
+        try:
+            applied.append(Applied(_apply(client, manifest), manifest.file))
+        except RemoteError as error:
+            raise SettingsError(f"{manifest}: {error.message}") from error
     return applied
 
 
-def _apply(client: KubeClient, file: Path, number: int, document: Any) -> Key:
-    if not isinstance(document, Mapping) or not {"apiVersion", "kind", "metadata"} <= document.keys():
-        raise SettingsError(f"--apply {file}: document {number} needs apiVersion, kind and metadata")
-    metadata = document["metadata"]
-    if not isinstance(metadata, Mapping) or not metadata.get("name"):
-        raise SettingsError(f"--apply {file}: document {number} needs metadata.name")
-    shown = f"{document['kind']} {metadata['name']}"
-    try:
-        kind = client.kind_named(document["apiVersion"], document["kind"])
-        namespace = (metadata.get("namespace") or _DEFAULT_NAMESPACE) if kind.namespaced else ""
-        key = Key(kind, namespace, str(metadata["name"]))
-        body = {**document, "metadata": {**metadata, **({"namespace": namespace} if namespace else {})}}
-        client.apply(key, body, manager=_MANAGER)
-    except RemoteError as error:
-        raise SettingsError(f"--apply {file}: {shown}: {error.message}") from error
+def _apply(client: KubeClient, manifest: Manifest, *, dry_run: bool = False) -> Key:
+    document, metadata = manifest.document, manifest.document["metadata"]
+    kind = client.kind_named(document["apiVersion"], document["kind"])
+    namespace = (metadata.get("namespace") or _DEFAULT_NAMESPACE) if kind.namespaced else ""
+    key = Key(kind, namespace, str(metadata["name"]))
+    body = {**document, "metadata": {**metadata, **({"namespace": namespace} if namespace else {})}}
+    client.apply(key, body, manager=_MANAGER, dry_run=dry_run)
     return key
 
 

@@ -77,6 +77,8 @@ class Settings:
             raise SettingsError("--simulate needs --standalone DIR, where the machines' disks are kept")
         if self.standalone is not None and self.kubeconfig is not None:
             raise SettingsError("--standalone brings its own cluster; leave out --kubeconfig")
+        if self.standalone is not None and self.standalone.exists() and not self.standalone.is_dir():
+            raise SettingsError(f"--standalone {self.standalone} is a file; name a directory")
         if self.until_ready_s is not None and not self.apply:
             raise SettingsError("--until-ready waits for what --apply names; give at least one --apply FILE")
         if not 0 <= self.simulate <= MOST_MACHINES:
