@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from engine.base.errors import EngineError, ExpressionError, RemoteError
 from engine.base.model import Observed, ObservedStatus
 from engine.base.values import Opaque, Unknown, first_unknown
+from engine.expr import Scope
 from engine.ruleset.model import ObserveRule
 
-if TYPE_CHECKING:
-    from engine.observe.reads import Read
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One prepared read: `answer` is there, or `error` says why it cannot be made, or `work` asks for it."""
+
+    item: str
+    scope: Scope
+    answer: Any = None
+    work: Callable[[], Awaitable[Any]] | None = None
+    error: EngineError | None = None
 
 
 def picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:

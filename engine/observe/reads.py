@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.base.errors import EngineError, ExpressionError
@@ -22,7 +21,7 @@ from engine.decide.steps import connection
 from engine.evaluate import Evaluation, NotObserved
 from engine.expr import Scope
 from engine.nodes import Nodes
-from engine.observe.answers import opened
+from engine.observe.answers import Read, opened
 from engine.ruleset.model import CallRead, CosiRead, KubeGet, KubeList, ObserveRule, TalosRead
 
 
@@ -34,17 +33,6 @@ class ObjectCache(Protocol):
     def is_known(self, key: Key) -> bool: ...
 
     def list(self, kind: Kind, namespace: str, match: Mapping[str, str]) -> list[Mapping[str, Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One prepared read: `answer` is there, or `error` says why it cannot be made, or `work` asks for it."""
-
-    item: str
-    scope: Scope
-    answer: Any = None
-    work: Callable[[], Awaitable[Any]] | None = None
-    error: EngineError | None = None
 
 
 class Reader:

@@ -22,8 +22,8 @@ from engine.base.model import KindMatch, Observed, ObservedStatus, Snapshot
 from engine.base.values import Unknown, Value
 from engine.capabilities.contract import Ports
 from engine.evaluate import Evaluation, NotObserved
-from engine.observe.answers import failed, picked
-from engine.observe.reads import Read, Reader
+from engine.observe.answers import Read, failed, picked
+from engine.observe.reads import Reader
 from engine.ruleset.model import ObserveRule, Rule
 
 _HOP_SLACK_S = 5.0
