@@ -208,4 +208,5 @@ def started(folder: Path, *arguments: str, machines: int = 5) -> Iterator[Cluste
     with shipped(folder) as run:
         port = free_port()
         run.start("--simulate", str(machines), "--metrics-bind-address", f"127.0.0.1:{port}", *arguments)
+        until("the machines are there", (folder / "machines" / "ready.json").exists)
         yield Cluster(run, port)
