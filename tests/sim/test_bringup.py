@@ -12,8 +12,6 @@ from tests.sim.shipped import QUICKSTART, is_ready, shipped, until
 
 pytestmark = pytest.mark.timeout(150)
 
-PROBING = {"PERMISSION_DENIED", "UNIMPLEMENTED"}
-
 
 def test_five_bare_machines_become_a_ready_cluster_with_one_bootstrap(tmp_path: Path) -> None:
     with shipped(tmp_path / "run") as run:
@@ -26,6 +24,7 @@ def test_five_bare_machines_become_a_ready_cluster_with_one_bootstrap(tmp_path: 
         assert failed == []
 
 
+@pytest.mark.slow
 def test_a_cluster_that_cannot_become_ready_ends_with_the_reasons(tmp_path: Path) -> None:
     with shipped(tmp_path / "run") as run:
         run.start("--simulate", "3", "--apply", str(QUICKSTART), "--until-ready", "8s")
@@ -33,6 +32,7 @@ def test_a_cluster_that_cannot_become_ready_ends_with_the_reasons(tmp_path: Path
         assert "not ready: TalosCluster default/quickstart" in run.log()
 
 
+@pytest.mark.slow
 def test_a_ready_cluster_is_found_again_after_a_clean_stop(tmp_path: Path) -> None:
     with shipped(tmp_path / "run") as run:
         run.start("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "60s")
@@ -46,6 +46,7 @@ def test_a_ready_cluster_is_found_again_after_a_clean_stop(tmp_path: Path) -> No
             assert after[path] == before[path]
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_at_rest_nothing_is_written(tmp_path: Path) -> None:
     with shipped(tmp_path / "run") as run:
