@@ -11,7 +11,7 @@ import pytest
 from engine.machineconfig.certificates import facts, signed_by
 from engine.machineconfig.identity import read_credentials
 from engine.machineconfig.secretsbundle import SecretsBundle, parse
-from tests.sim.cluster import APPLY, NAME, RESET, Cluster, addresses, patched, quickstart, watching
+from tests.sim.cluster import APPLY, MODE, NAME, RESET, Cluster, addresses, patched, quickstart, watching
 from tests.sim.shipped import until
 
 pytestmark = pytest.mark.timeout(100)
@@ -110,6 +110,29 @@ def test_no_key_and_no_token_is_shown_anywhere_but_in_secrets(cluster: Cluster) 
     for place, text in _shown(cluster).items():
         assert len(text) > 1, place
         assert not [secret[:8] for secret in secrets if secret in text], place
+
+
+def test_a_change_by_hand_is_told_by_a_dry_run_and_then_taken_back(cluster: Cluster) -> None:
+    address, machine = "127.0.1.4", f"{NAME}-127.0.1.4"
+    before = len(cluster.calls(APPLY))
+    cluster.annotate("TalosMachine", machine, MODE, "dryrun")
+    status = cluster.get("TalosMachine", machine)["status"]
+    drift = {"machine": {"sysctls": {"kernel.panic": "1"}}}
+    cluster.run.control(op="drift", machine=address, merge=drift)
+    cluster.annotate("TalosMachine", machine, "example.org/look", "now")
+
+    def told() -> bool:
+        notes = [event["note"] for event in cluster.events() if event["reason"] == "DryRun"]
+        return any("machine.sysctls" in note for note in notes)
+
+    until("an event tells of the difference", told, deadline_s=20)
+    assert "kernel.panic" in cluster.configuration(address)
+    assert cluster.get("TalosMachine", machine)["status"] == status
+    cluster.annotate("TalosMachine", machine, MODE, None)
+    until("it is taken back", lambda: "kernel.panic" not in cluster.configuration(address), deadline_s=20)
+    cluster.annotate("TalosMachine", machine, "example.org/look", None)
+    cluster.ready()
+    assert [at for at in cluster.calls(APPLY)[before:] if at != address] == []
 
 
 def test_one_more_worker_joins_and_one_less_is_wiped_while_the_others_run_on(cluster: Cluster) -> None:

@@ -84,6 +84,24 @@ def test_preserved_machines_run_on_and_are_taken_over_again_as_they_are(cluster:
     assert all(cluster.run.machines()[address]["ready"] for address in (NODE, WORKER))
 
 
+def test_a_cluster_that_is_applied_again_keeps_its_pki_and_starts_etcd_only_where_it_was_wiped(
+    cluster: Cluster,
+) -> None:
+    bundle = cluster.secret(f"{NAME}-state")["secretBundle"]
+    kept = quickstart(1, 1)
+    for part in kept["spec"].values():
+        part["deletionPolicy"] = "preserve"
+    cluster.apply(kept)
+    cluster.ready()
+    for document, bootstraps in ((quickstart(1, 1), 1), (quickstart(1, 1), 2)):
+        cluster.delete("TalosCluster", NAME)
+        cluster.gone("TalosCluster", NAME)
+        cluster.apply(document)
+        cluster.ready()
+        assert len(cluster.calls(BOOTSTRAP, ok=False)) == bootstraps
+        assert cluster.secret(f"{NAME}-state")["secretBundle"] == bundle
+
+
 def test_a_silent_machine_holds_its_end_up_until_it_is_given_up(cluster: Cluster) -> None:
     cluster.run.control(op="silence", machine=NODE)
     cluster.delete("TalosCluster", NAME)
