@@ -88,7 +88,7 @@ def running(folder: Path, machines: int, *, within_s: float) -> Iterator[Running
     """A cluster of `machines` machines that is Ready; everything is ended afterwards."""
     file = folder / "cluster.yaml"
     file.write_text(manifest(machines), "utf-8")
-    port = _free_port()
+    port = free_port()
     with shipped(folder / "run") as run:
         started = time.monotonic()
         run.start(
@@ -111,7 +111,7 @@ def _wait_until_ready(run: Shipped, client: KubeClient, deadline: float) -> None
     raise SystemExit(f"the cluster did not become Ready:\n{run.log()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -5,9 +5,6 @@ Neighbours: `cluster` runs, `figures` shows.
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +16,7 @@ from engine.simulator.timing import Timing
 from tests.bench.cluster import Running, running
 from tests.bench.figures import Figure
 from tests.bench.live import live_pass
+from tests.bench.memory import memory
 from tests.rules.world import judge, read
 from tests.sim.shipped import ROOT
 
@@ -98,47 +96,12 @@ def at_rest(folder: Path, machines: int) -> list[Figure]:
         ]
 
 
-def memory(folder: Path, machines: int) -> list[Figure]:
-    """The memory of the engine after all machines dropped and came back twice."""
-    with running(folder, machines, within_s=900) as cluster:
-        time.sleep(AT_REST_S + SETTLE_S)
-        first = cluster.sample("process_resident_memory_bytes") / MEBIBYTE
-        for _ in range(2):
-            _drop_and_return(cluster, machines)
-        time.sleep(AT_REST_S + SETTLE_S)
-        last = cluster.sample("process_resident_memory_bytes") / MEBIBYTE
-        return [
-            Figure(f"memory with {machines} machines at rest, embedded API included", first, "MiB"),
-            Figure("  after all dropped and came back twice", last, "MiB", 150.0),
-        ]
-
-
 def _cpu(cluster: Running) -> float:
     return cluster.sample("process_cpu_seconds_total")
 
 
 def _passes(cluster: Running) -> float:
     return cluster.sample("talos_operator_reconciliation_total")
-
-
-def _drop_and_return(cluster: Running, machines: int) -> None:
-    """Switch every machine off as a power cut would, wait until it is seen, and switch them on again."""
-    record = cluster.run.folder / "simulator.pid"
-    pid = json.loads(record.read_text())["pid"]
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    os.kill(pid, signal.SIGKILL)
-    _wait(lambda: cluster.machines_ready() == 0, within_s=300)
-    again = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
-    record.write_text(json.dumps({**json.loads(record.read_text()), "pid": again.pid}))
-    _wait(lambda: cluster.machines_ready() == machines, within_s=600)
-
-
-def _wait(holds: Callable[[], bool], *, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise SystemExit("the machines did not drop or come back in time")
-        time.sleep(1.0)
 
 
 def everything(folder: Callable[[str], Path], *, quick: bool) -> Sequence[Figure]:
