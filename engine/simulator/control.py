@@ -7,6 +7,9 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
     {"op": "power-off" | "power-on", "machine": A}    cut or restore the power
     {"op": "silence" | "refuse" | "heal", "machine": A}   network faults, and their end
     {"op": "fail", "machine": A, "method": M, "code": "UNAVAILABLE", "count": 1, "lose_reply": false}
+    {"op": "kill", "pid": P, "call": N, "moment": "before" | "after" | "replied"}   SIGKILL at a mutating call
+    {"op": "count"}                                   count the mutating calls anew, and kill nobody
+    {"op": "mutations"}                               the mutating calls since the start or the last count or kill
     {"op": "clear-faults"}                            forget ordered failures
     {"op": "drift", "machine": A, "merge": {...}}     somebody changes the v1alpha1 configuration by hand
     {"op": "wipe", "machine": A}                      an empty disk, powered off
@@ -34,6 +37,7 @@ from engine.simulator.faults import Fault, Faults
 from engine.simulator.fleet import Fleet
 from engine.simulator.life import renew_certificate
 from engine.simulator.machine import Machine
+from engine.simulator.mutations import MOMENTS, Kill, Mutations
 
 Request = Mapping[str, Any]
 
@@ -41,10 +45,11 @@ Request = Mapping[str, Any]
 class Control:
     """Serves the socket at `path`."""
 
-    def __init__(self, path: Path, fleet: Fleet, faults: Faults) -> None:
+    def __init__(self, path: Path, fleet: Fleet, faults: Faults, mutations: Mutations) -> None:
         self._path = path
         self._fleet = fleet
         self._faults = faults
+        self._mutations = mutations
         self._server: asyncio.Server | None = None
         self._operations: Mapping[str, Callable[[Machine, Request], Awaitable[None]]] = {
             "power-off": self._power_off,
@@ -95,14 +100,20 @@ class Control:
                     "ok": True,
                     "machines": [describe(machine) for machine in self._fleet.machines.values()],
                 }
-            if name == "fail":
+            if name == "mutations":
+                return {"ok": True, "pending": self._mutations.pending, "mutations": self._mutations.list()}
+            if name == "kill":
+                self._mutations.order(_kill(request))
+            elif name == "count":
+                self._mutations.order(None)
+            elif name == "fail":
                 self._faults.order(_fault(request))
             elif name == "clear-faults":
                 self._faults.clear()
             else:
                 for machine in self._named(request["machine"]):
                     await self._operations[name](machine, request)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
         return {"ok": True}
 
@@ -175,6 +186,18 @@ def _fault(request: Request) -> Fault:
         count=int(request.get("count", 1)),
         lose_reply=bool(request.get("lose_reply", False)),
     )
+
+
+def _kill(request: Request) -> Kill:
+    pid, call, moment = int(request["pid"]), int(request.get("call", 1)), request["moment"]
+    if pid <= 1 or pid == os.getpid():
+        raise ValueError(f"pid {pid}: only another process can be killed")
+    os.kill(pid, 0)
+    if call < 1:
+        raise ValueError(f"call {call}: calls are counted from 1")
+    if moment not in MOMENTS:
+        raise ValueError(f"moment {moment!r}: one of {', '.join(MOMENTS)}")
+    return Kill(pid, call, moment)
 
 
 def _merge(target: dict[str, Any], changes: Mapping[str, Any]) -> None:

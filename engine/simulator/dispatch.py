@@ -2,7 +2,7 @@
 
 One grpc.aio server serves all machines; the name of a call's backend socket says on which
 connection, so on which machine, it came. Neighbours: `front` knows the connections, `access` and
-`routing` decide, `api` handles, `calls` logs.
+`routing` decide, `api` handles, `meddling` does what was ordered to a call, `calls` logs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from engine.simulator.calls import CallLog
 from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
 from engine.simulator.front import Peer
+from engine.simulator.meddling import Meddling
+from engine.simulator.mutations import Mutations
 from engine.simulator.refusal import Refusal
 from engine.simulator.routing import Route, routes
 
@@ -39,11 +41,19 @@ class _Entry:
 class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in the stubs
     """Serves every method of the protocol; those without a handler are UNIMPLEMENTED, and logged."""
 
-    def __init__(self, fleet: Fleet, handlers: Mapping[str, Handler], calls: CallLog, faults: Faults) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        handlers: Mapping[str, Handler],
+        calls: CallLog,
+        faults: Faults,
+        mutations: Mutations,
+    ) -> None:
         self._fleet = fleet
         self._handlers = handlers
         self._calls = calls
         self._faults = faults
+        self._mutations = mutations
         self._made: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
@@ -74,7 +84,16 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
                 try:
                     handler = self._find(path)
                     assert method is not None
-                    return await self._answer(peer, method, handler, request, context)
+                    found, fan_out = self._routes(peer, path, context)
+                    meddling = self._meddling(found, peer, path, request)
+                    try:
+                        await meddling.before(context)
+                        reply = await self._answer(found, fan_out, peer, method, handler, request)
+                    except Refusal as refusal:
+                        await meddling.after(refusal.code.name)
+                        raise
+                    await meddling.after("OK")
+                    return reply
                 except Refusal as refusal:
                     entry.code = refusal.code.name
                     await context.abort(refusal.code, refusal.message)
@@ -86,31 +105,34 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
             with self._recorded(method.path, context) as (peer, entry):
                 try:
                     handler = self._find(method.path)
-                    async for message in self._items(peer, method, handler, request, context):
-                        yield message
+                    found, fan_out = self._routes(peer, method.path, context)
+                    meddling = self._meddling(found, peer, method.path, request)
+                    try:
+                        await meddling.before(context)
+                        items = self._items(found, fan_out, peer, method, handler, request)
+                        async for message in meddling.through(items):
+                            yield message
+                    except Refusal as refusal:
+                        await meddling.after(refusal.code.name)
+                        raise
+                    await meddling.after("OK")
                 except Refusal as refusal:
                     entry.code = refusal.code.name
                     await context.abort(refusal.code, refusal.message)
 
         return answer
 
+    def _meddling(self, found: list[Route], peer: Peer, path: str, request: Any) -> Meddling:
+        targets = [route.machine.address if route.machine else route.target for route in found]
+        return Meddling(self._faults, self._mutations, peer, ",".join(targets), path, request)
+
     async def _answer(
-        self,
-        peer: Peer,
-        method: Method,
-        handler: Handler,
-        request: Any,
-        context: grpc.aio.ServicerContext[Any, Any],
+        self, found: list[Route], fan_out: bool, peer: Peer, method: Method, handler: Handler, request: Any
     ) -> Message:
-        lost = self._ordered_fault(peer, method.path)
-        found, fan_out = self._routes(peer, method.path, context)
         if not fan_out:
             value = await self._ask(found[0], peer, method.path, handler, request)
         else:
             value = {"messages": await self._gather(found, peer, method.path, handler, request)}
-        if lost:
-            peer.relay.close()
-            await asyncio.Event().wait()
         return to_message(method.output, value)
 
     async def _ask(
@@ -136,15 +158,8 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
         return messages
 
     async def _items(
-        self,
-        peer: Peer,
-        method: Method,
-        handler: Handler,
-        request: Any,
-        context: grpc.aio.ServicerContext[Any, Any],
+        self, found: list[Route], fan_out: bool, peer: Peer, method: Method, handler: Handler, request: Any
     ) -> AsyncIterator[Message]:
-        lost = self._ordered_fault(peer, method.path)
-        found, fan_out = self._routes(peer, method.path, context)
         for route in found:
             try:
                 items = handler(self._call(route, peer, method.path, request))
@@ -157,9 +172,6 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
                 if not fan_out:
                     raise
                 yield to_message(method.output, {"metadata": _failure(route.target, refusal)})
-        if lost:
-            peer.relay.close()
-            await asyncio.Event().wait()
 
     def _call(self, route: Route, peer: Peer, path: str, request: Any) -> Call:
         if route.machine is None:
@@ -173,13 +185,6 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
         self, peer: Peer, path: str, context: grpc.aio.ServicerContext[Any, Any]
     ) -> tuple[list[Route], bool]:
         return routes(peer.machine, self._fleet.machines, context.invocation_metadata() or (), path)
-
-    def _ordered_fault(self, peer: Peer, path: str) -> bool:
-        """Raise the failure ordered for this call; True when its reply shall be lost."""
-        fault = self._faults.take(peer.machine.address, path)
-        if fault is not None and not fault.lose_reply:
-            raise Refusal(fault.code, fault.message)
-        return fault is not None
 
     def _find(self, path: str) -> Handler:
         handler = self._handlers.get(path)

@@ -30,6 +30,7 @@ from engine.simulator.dispatch import Dispatcher
 from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
 from engine.simulator.front import Connections
+from engine.simulator.mutations import Mutations
 from engine.simulator.settings import SimulatorSettings
 from engine.simulator.timing import Pace
 
@@ -68,17 +69,17 @@ async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
         stack.callback(store.close)
         calls = CallLog(settings.calls)
         stack.callback(calls.close)
-        connections, faults = Connections(private), Faults()
+        connections, faults, mutations = Connections(private), Faults(), Mutations()
         fleet = Fleet(store, connections, Pace(settings.speed), settings.port)
         addresses = settings.addresses()
         fleet.add(addresses, settings.versions)
         fleet.check_addresses()
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((Dispatcher(fleet, HANDLERS, calls, faults),))
+        server.add_generic_rpc_handlers((Dispatcher(fleet, HANDLERS, calls, faults, mutations),))
         server.add_insecure_port(f"unix:{connections.server}")
         await server.start()
         stack.push_async_callback(server.stop, _GRACE_S)
-        control = Control(directory / CONTROL_SOCKET, fleet, faults)
+        control = Control(directory / CONTROL_SOCKET, fleet, faults, mutations)
         await control.start()
         stack.push_async_callback(control.stop)
         stack.push_async_callback(fleet.stop)

@@ -40,6 +40,7 @@ class Relay:
         self._closed = False
         self._watched: dict[socket.socket, tuple[bool, bool]] = {}
         self._closing: list[Callable[[], object]] = []
+        self._sending: list[Callable[[], object]] = []
         self._patience: asyncio.TimerHandle | None = None
 
     def on_close(self, callback: Callable[[], object]) -> None:
@@ -56,6 +57,13 @@ class Relay:
         if not self._closed:
             self._watch()
 
+    def when_sent(self, callback: Callable[[], object]) -> None:
+        """Call this once everything that the server has written so far is in the client's socket, or never will be."""
+        self._sending.append(callback)
+        while not (self._closed or self._frozen or self._ending) and self._take():
+            pass
+        self._flush()
+
     def close(self) -> None:
         """Cut both sides at once."""
         if self._closed:
@@ -67,9 +75,10 @@ class Relay:
             if end is not None:
                 self._set(end, read=False, write=False)
                 end.close()
-        for callback in self._closing:
+        for callback in (*self._closing, *self._sending):
             callback()
         self._closing.clear()
+        self._sending.clear()
 
     def _lose_patience(self) -> None:
         if self._backend is None and not self._frozen:
@@ -90,18 +99,23 @@ class Relay:
         self._pump()
 
     def _backend_readable(self) -> None:
+        self._take()
+        self._flush()
+
+    def _take(self) -> bool:
+        """Encrypt what the server has written; whether there was anything."""
         assert self._backend is not None
         try:
             data = self._backend.recv(CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if data:
             self._tls.write(data)
         else:
             self._ending = True
-        self._flush()
+        return bool(data)
 
     def _pump(self) -> None:
         if self._backend is None and not self._shake_hands():
@@ -136,7 +150,7 @@ class Relay:
         return True
 
     def _flush(self) -> None:
-        if self._closed:
+        if self._closed or self._frozen:
             return
         self._to_client += self._outgoing.read()
         try:
@@ -150,6 +164,10 @@ class Relay:
             self.close()
             return
         self._watch()
+        if self._sending and not self._to_client:
+            sent, self._sending = self._sending, []
+            for callback in sent:
+                callback()
 
     def _watch(self) -> None:
         running = not self._frozen

@@ -1,0 +1,120 @@
+"""The calls that change a machine, in the order in which they came, and the order to kill a caller at one of them.
+
+That is how a test kills the engine at every point between two effects: learn the calls of an
+undisturbed run from `list`, then order a kill at each of them in turn. Pure bookkeeping: the
+killing itself is in `meddling`. Neighbours: `control` orders and lists, `meddling` asks at each call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+Moment: TypeAlias = Literal["before", "after", "replied"]
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
+
+_MACHINE: Final = "machine.MachineService/"
+_NAMES: Final = (
+    "ApplyConfiguration",
+    "Bootstrap",
+    "EtcdAlarmDisarm",
+    "EtcdDefragment",
+    "EtcdDowngradeCancel",
+    "EtcdDowngradeEnable",
+    "EtcdForfeitLeadership",
+    "EtcdLeaveCluster",
+    "EtcdRecover",
+    "EtcdRemoveMemberByID",
+    "ImagePull",
+    "MetaDelete",
+    "MetaWrite",
+    "Reboot",
+    "Reset",
+    "Restart",
+    "Rollback",
+    "ServiceRestart",
+    "ServiceStart",
+    "ServiceStop",
+    "Shutdown",
+    "Upgrade",
+)
+MUTATING: Final = frozenset(
+    [
+        *(_MACHINE + name for name in _NAMES),
+        "machine.ImageService/Import",
+        "machine.ImageService/Pull",
+        "machine.ImageService/Remove",
+        "machine.LifecycleService/Install",
+        "machine.LifecycleService/Upgrade",
+        "storage.StorageService/BlockDeviceWipe",
+        "cosi.resource.State/Create",
+        "cosi.resource.State/Destroy",
+        "cosi.resource.State/Update",
+    ]
+)
+
+
+@dataclass(slots=True)
+class Mutation:
+    """One call: `code` is empty while it is under way or was never carried out, `killed` the moment at which its caller was killed."""
+
+    number: int
+    time: float
+    machine: str
+    method: str
+    code: str = ""
+    killed: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kill process `pid` at the `call`-th mutating call from now, at this moment of it."""
+
+    pid: int
+    call: int
+    moment: Moment
+
+
+class Mutations:
+    """Every mutating call since the start or the last order, numbered from 1."""
+
+    def __init__(self) -> None:
+        self._calls: list[Mutation] = []
+        self._kill: Kill | None = None
+
+    def order(self, kill: Kill | None) -> None:
+        """Begin to count anew, with this order and no other one (None: only count)."""
+        self._calls, self._kill = [], kill
+
+    def receive(self, machine: str, method: str, request: Any) -> tuple[Mutation | None, Kill | None]:
+        """Note a call that has come in, if it would change something; the kill that meets it, used up by that."""
+        if method not in MUTATING or getattr(request, "dry_run", False):
+            return None, None
+        mutation = Mutation(len(self._calls) + 1, time.time(), machine, method)
+        self._calls.append(mutation)
+        if self._kill is None or self._kill.call != mutation.number:
+            return mutation, None
+        kill, self._kill = self._kill, None
+        mutation.killed = kill.moment
+        return mutation, kill
+
+    def list(self) -> list[Mapping[str, Any]]:
+        """The calls as the control socket shows them; no payload."""
+        return [
+            {
+                "number": call.number,
+                "time": round(call.time, 3),
+                "machine": call.machine,
+                "method": call.method,
+                "code": call.code or None,
+                "killed": call.killed,
+            }
+            for call in self._calls
+        ]
+
+    @property
+    def pending(self) -> bool:
+        """Whether an ordered kill still waits for its call."""
+        return self._kill is not None
