@@ -1,7 +1,8 @@
 """The log of calls received: one JSON line per call, written as soon as it has ended.
 
 Lines have `time` (RFC 3339, when the call began), `machine`, `role` ("none" without a client
-certificate), `method`, `code`, `seconds`. Never payload, never key material. A connection that
+certificate), `method`, `code`, `seconds`; and `"reply": "lost"` where the call was decided and the
+caller gone before it could be told. Never payload, never key material. A connection that
 makes no call leaves no line.
 """
 
@@ -29,7 +30,15 @@ class CallLog:
             raise SettingsError(f"{path}: {error.strerror}; name a file that can be written") from error
 
     def add(
-        self, began: float, machine: str, roles: Iterable[str], method: str, code: str, seconds: float
+        self,
+        began: float,
+        machine: str,
+        roles: Iterable[str],
+        method: str,
+        code: str,
+        seconds: float,
+        *,
+        lost: bool = False,
     ) -> None:
         """Write one line in one system call."""
         if self._descriptor < 0:
@@ -44,6 +53,8 @@ class CallLog:
             "code": code,
             "seconds": round(seconds, 4),
         }
+        if lost:
+            line["reply"] = "lost"
         os.write(self._descriptor, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:

@@ -1,16 +1,19 @@
-"""The control socket: what a person or a test may do to the machines from outside.
+"""The control socket: what a person or a test may do to the machines and their callers from outside.
 
 A unix socket `control.sock` (0600) in the simulator's folder; one JSON object per line in, one
 per line out. Every request has `op`; `machine` is an address, or `*` for all of them:
 
     {"op": "list"}                                    state of every machine
     {"op": "power-off" | "power-on", "machine": A}    cut or restore the power
-    {"op": "silence" | "refuse" | "heal", "machine": A}   network faults, and their end
-    {"op": "fail", "machine": A, "method": M, "code": "UNAVAILABLE", "count": 1, "lose_reply": false}
+    {"op": "silence" | "refuse", "machine": A}        network faults
+    {"op": "wrong-certificate", "machine": A, "kind": "foreign" | "expired" | "wrong-name"}
+    {"op": "flap", "machine": A, "service": S, "period": SECONDS}   a service fails and recovers again and again
+    {"op": "heal", "machine": A}                      the end of all these faults
+    {"op": "fail" | "lose-reply" | "reset" | "slow", "machine": A, "method": M, "count": N, ...}   see `faults`
+    {"op": "clear-faults"}                            forget these orders about calls
     {"op": "kill", "pid": P, "call": N, "moment": "before" | "after" | "replied"}   SIGKILL at a mutating call
     {"op": "count"}                                   count the mutating calls anew, and kill nobody
     {"op": "mutations"}                               the mutating calls since the start or the last count or kill
-    {"op": "clear-faults"}                            forget ordered failures
     {"op": "drift", "machine": A, "merge": {...}}     somebody changes the v1alpha1 configuration by hand
     {"op": "wipe", "machine": A}                      an empty disk, powered off
     {"op": "database", "machine": A, "bytes": N}      size of its etcd database
@@ -23,23 +26,19 @@ The reply is {"ok": true, ...} or {"ok": false, "error": text}.
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
-import yaml
 
-from engine.simulator.faults import Fault, Faults
+from engine.simulator.faults import EFFECTS, Effect, Fault, Faults
 from engine.simulator.fleet import Fleet
-from engine.simulator.life import renew_certificate
+from engine.simulator.interventions import Interventions, Request, describe
 from engine.simulator.machine import Machine
 from engine.simulator.mutations import MOMENTS, Kill, Mutations
-
-Request = Mapping[str, Any]
 
 
 class Control:
@@ -50,19 +49,8 @@ class Control:
         self._fleet = fleet
         self._faults = faults
         self._mutations = mutations
+        self._interventions = Interventions(fleet)
         self._server: asyncio.Server | None = None
-        self._operations: Mapping[str, Callable[[Machine, Request], Awaitable[None]]] = {
-            "power-off": self._power_off,
-            "power-on": self._power_on,
-            "silence": self._network,
-            "refuse": self._network,
-            "heal": self._network,
-            "drift": self._drift,
-            "wipe": self._wipe,
-            "database": self._database,
-            "alarm": self._alarm,
-            "unhealthy": self._unhealthy,
-        }
 
     async def start(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -80,6 +68,7 @@ class Control:
         if self._server is not None:
             self._server.close()
         self._path.unlink(missing_ok=True)
+        await self._interventions.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -94,97 +83,49 @@ class Control:
     async def _answer(self, line: bytes) -> Mapping[str, Any]:
         try:
             request = json.loads(line)
-            name = request["op"]
-            if name == "list":
-                return {
-                    "ok": True,
-                    "machines": [describe(machine) for machine in self._fleet.machines.values()],
-                }
-            if name == "mutations":
-                return {"ok": True, "pending": self._mutations.pending, "mutations": self._mutations.list()}
-            if name == "kill":
-                self._mutations.order(_kill(request))
-            elif name == "count":
-                self._mutations.order(None)
-            elif name == "fail":
-                self._faults.order(_fault(request))
-            elif name == "clear-faults":
-                self._faults.clear()
-            else:
-                for machine in self._named(request["machine"]):
-                    await self._operations[name](machine, request)
+            return {"ok": True, **await self._carry_out(request["op"], request)}
         except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        return {"ok": True}
+
+    async def _carry_out(self, name: str, request: Request) -> Mapping[str, Any]:
+        if name == "list":
+            return {"machines": [describe(machine) for machine in self._fleet.machines.values()]}
+        if name == "mutations":
+            return {"pending": self._mutations.pending, "mutations": self._mutations.list()}
+        if name in EFFECTS:
+            self._faults.order(_fault(request))
+        elif name == "clear-faults":
+            self._faults.clear()
+        elif name == "kill":
+            self._mutations.order(_kill(request))
+        elif name == "count":
+            self._mutations.order(None)
+        else:
+            operation = self._interventions.operations[name]
+            for machine in self._named(request["machine"]):
+                await operation(machine, request)
+        return {}
 
     def _named(self, address: str) -> list[Machine]:
         machines = self._fleet.machines
         return list(machines.values()) if address == "*" else [machines[address]]
 
-    async def _power_off(self, machine: Machine, request: Request) -> None:
-        await self._fleet.power_off(machine)
-
-    async def _power_on(self, machine: Machine, request: Request) -> None:
-        self._fleet.power_on(machine)
-
-    async def _network(self, machine: Machine, request: Request) -> None:
-        machine.set_fault("" if request["op"] == "heal" else request["op"])
-
-    async def _drift(self, machine: Machine, request: Request) -> None:
-        if machine.config is None:
-            raise ValueError(f"{machine.address} has no configuration")
-        documents = [copy.deepcopy(dict(document)) for document in machine.config.documents]
-        main = next(document for document in documents if "kind" not in document)
-        _merge(main, request["merge"])
-        text = yaml.safe_dump_all(documents, sort_keys=False)
-        machine.write(config=text)
-        machine.activate(text)
-        renew_certificate(machine)
-
-    async def _wipe(self, machine: Machine, request: Request) -> None:
-        await self._fleet.power_off(machine)
-        machine.wipe(keep_system=False)
-
-    async def _database(self, machine: Machine, request: Request) -> None:
-        machine.database_bytes = int(request["bytes"]) // 512 * 512
-
-    async def _alarm(self, machine: Machine, request: Request) -> None:
-        if machine.cluster is None or not machine.cluster.raise_alarm(machine, request["alarm"]):
-            raise ValueError(f"{machine.address} has no etcd member")
-
-    async def _unhealthy(self, machine: Machine, request: Request) -> None:
-        machine.services.set_health(
-            request["service"], False, str(request.get("message", "health check failed"))
-        )
-
-
-def describe(machine: Machine) -> Mapping[str, Any]:
-    """What `list` says of a machine; no secret in it."""
-    return {
-        "address": machine.address,
-        "powered": machine.disk.powered,
-        "fault": machine.fault,
-        "stage": machine.stage,
-        "version": machine.version,
-        "installed": machine.disk.installed,
-        "configured": machine.disk.config is not None,
-        "hostname": machine.hostname,
-        "type": machine.config.machine_type if machine.config else None,
-        "boot_id": machine.boot_id,
-        "ready": not machine.unmet(),
-        "etcd_member": f"{machine.disk.etcd[1]:016x}" if machine.disk.etcd else None,
-        "services": {service.id: service.state for service in machine.services.all()},
-    }
-
 
 def _fault(request: Request) -> Fault:
+    # `lose_reply` in an order to fail is the older way to say it.
+    effect: Effect = "lose-reply" if request.get("lose_reply") else request["op"]
+    slow = effect == "slow"
+    seconds = float(request["seconds"]) if slow else 0.0
+    if slow and seconds <= 0:
+        raise ValueError(f"seconds {seconds}: more than 0")
     return Fault(
+        effect=effect,
         machine=request.get("machine", "*"),
-        method=request["method"],
+        method=request.get("method", "*") if slow else request["method"],
         code=grpc.StatusCode[request.get("code", "UNAVAILABLE")],
         message=request.get("message", "ordered failure"),
-        count=int(request.get("count", 1)),
-        lose_reply=bool(request.get("lose_reply", False)),
+        count=int(request.get("count", -1 if slow else 1)),
+        seconds=seconds,
     )
 
 
@@ -198,13 +139,3 @@ def _kill(request: Request) -> Kill:
     if moment not in MOMENTS:
         raise ValueError(f"moment {moment!r}: one of {', '.join(MOMENTS)}")
     return Kill(pid, call, moment)
-
-
-def _merge(target: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
-        elif value is None:
-            target.pop(key, None)
-        else:
-            target[key] = value

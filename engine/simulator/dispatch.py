@@ -33,9 +33,9 @@ from engine.simulator.routing import Route, routes
 
 @dataclass(slots=True)
 class _Entry:
-    """A line of the call log in the making."""
+    """A line of the call log in the making; `code` is empty while nothing is decided."""
 
-    code: str = "OK"
+    code: str = ""
 
 
 class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in the stubs
@@ -90,9 +90,11 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
                         await meddling.before(context)
                         reply = await self._answer(found, fan_out, peer, method, handler, request)
                     except Refusal as refusal:
-                        await meddling.after(refusal.code.name)
+                        entry.code = refusal.code.name
+                        await meddling.after(entry.code)
                         raise
-                    await meddling.after("OK")
+                    entry.code = "OK"
+                    await meddling.after(entry.code)
                     return reply
                 except Refusal as refusal:
                     entry.code = refusal.code.name
@@ -113,9 +115,11 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
                         async for message in meddling.through(items):
                             yield message
                     except Refusal as refusal:
-                        await meddling.after(refusal.code.name)
+                        entry.code = refusal.code.name
+                        await meddling.after(entry.code)
                         raise
-                    await meddling.after("OK")
+                    entry.code = "OK"
+                    await meddling.after(entry.code)
                 except Refusal as refusal:
                     entry.code = refusal.code.name
                     await context.abort(refusal.code, refusal.message)
@@ -201,17 +205,20 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
         peer = self._fleet.connections.peer(context.peer())
         if peer is None:
             raise asyncio.CancelledError
+        lost = False
         try:
             yield peer, entry
         except (asyncio.CancelledError, GeneratorExit):
-            entry.code = "CANCELLED"
+            # What had been decided before the caller went away was carried out, only its reply was lost.
+            lost, entry.code = bool(entry.code), entry.code or "CANCELLED"
             raise
         except Exception:
-            entry.code = "INTERNAL" if entry.code == "OK" else entry.code
+            entry.code = entry.code or "INTERNAL"
             raise
         finally:
             roles = peer.roles if peer.certified else ()
-            self._calls.add(began, peer.machine.address, roles, path, entry.code, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._calls.add(began, peer.machine.address, roles, path, entry.code, seconds, lost=lost)
 
 
 def _failure(target: str, refusal: Refusal) -> Mapping[str, Any]:

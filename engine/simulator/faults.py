@@ -1,29 +1,38 @@
-"""Failures that somebody ordered: the next calls of a kind fail, or lose their reply.
+"""What somebody ordered to happen to the next calls of a kind: they fail, lose their reply, or are slow.
 
-Pure bookkeeping. Neighbours: `control` orders, `dispatch` asks at each call.
+Pure bookkeeping. Neighbours: `control` orders, `meddling` asks at each call.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias, get_args
 
 import grpc
+
+Effect: TypeAlias = Literal["fail", "lose-reply", "reset", "slow"]
+EFFECTS: Final[tuple[Effect, ...]] = get_args(Effect)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`machine` and `method` may be `*`. With `lose_reply` the call is carried out and the connection then cut."""
+    """What meets the next `count` calls (below 0: all of them); `machine` and `method` may be `*`.
 
+    `fail` answers with `code` instead of carrying the call out. The others carry it out: `lose-reply`
+    then ends the connection in order, `reset` with a TCP reset, `slow` answers after `seconds`.
+    """
+
+    effect: Effect
     machine: str
     method: str
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     message: str = "ordered failure"
     count: int = 1
-    lose_reply: bool = False
+    seconds: float = 0.0
 
 
 class Faults:
-    """Ordered faults, each used up after `count` calls (below 0: never)."""
+    """Ordered faults, each used up after `count` calls."""
 
     def __init__(self) -> None:
         self._ordered: list[Fault] = []
@@ -34,10 +43,22 @@ class Faults:
     def clear(self) -> None:
         self._ordered.clear()
 
+    def delay(self, machine: str, method: str) -> float:
+        """How many seconds the reply to this call is held back; counted down."""
+        found = self._take(machine, method, slow=True)
+        return found.seconds if found else 0.0
+
     def take(self, machine: str, method: str) -> Fault | None:
-        """The fault that meets this call, counted down."""
+        """The failure that meets this call, counted down."""
+        return self._take(machine, method, slow=False)
+
+    def _take(self, machine: str, method: str, *, slow: bool) -> Fault | None:
         for index, fault in enumerate(self._ordered):
-            if fault.machine in ("*", machine) and fault.method in ("*", method):
+            if (
+                (fault.effect == "slow") is slow
+                and fault.machine in ("*", machine)
+                and fault.method in ("*", method)
+            ):
                 left = replace(fault, count=fault.count - 1)
                 self._ordered[index : index + 1] = [left] if left.count else []
                 return fault

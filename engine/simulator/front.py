@@ -2,7 +2,8 @@
 
 Each machine listens on its own loopback address. A connection that completes the handshake gets
 a Relay of its own to the gRPC server, whose socket name says which connection it is: that is how
-a handler knows the machine and the caller's roles. Can be silent or refuse on purpose.
+a handler knows the machine and the caller's roles. Can be silent, refuse or show a wrong
+certificate on purpose.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Front:
         self._listener: socket.socket | None = None
         self._context: ssl.SSLContext | None = None
         self._fault = ""
+        self._impostor: ssl.SSLContext | None = None
         self._relays: set[Relay] = set()
 
     def serve(self, context: ssl.SSLContext) -> None:
@@ -100,12 +102,13 @@ class Front:
         """Raises SettingsError when this address cannot be listened on now."""
         self._bind().close()
 
-    def fault(self, name: str) -> None:
+    def fault(self, name: str, impostor: ssl.SSLContext | None = None) -> None:
         """`silence`: accept and never speak. `refuse`: do not listen. Empty: as it should be.
 
-        The fault outlasts reboots. Healing cuts the connections that were silenced.
+        Anything else: show new connections the certificate of `impostor`. A fault outlasts reboots.
+        Only silence keeps the connections that there are; healing cuts them too.
         """
-        self._fault = name
+        self._fault, self._impostor = name, impostor
         if name == "silence":
             for relay in self._relays:
                 relay.freeze(True)
@@ -114,7 +117,8 @@ class Front:
         self._settle()
 
     def _settle(self) -> None:
-        wanted = self._fault == "silence" or (self._context is not None and not self._fault)
+        up = self._context is not None and self._fault != "refuse"
+        wanted = up or self._fault == "silence"
         if wanted and self._listener is None:
             self._listen()
         elif not wanted:
@@ -155,7 +159,7 @@ class Front:
             client, _ = self._listener.accept()
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            context = self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context = self._impostor or self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             relay = Relay(
                 client, context, lambda relay, tls: self._connections.admit(self._machine, relay, tls)
             )

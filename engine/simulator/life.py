@@ -104,14 +104,14 @@ async def _open_api(machine: Machine) -> None:
     assert config is not None
     assert cluster is not None
     # A worker holds no authority key: trustd of a control plane machine signs for it.
-    await cluster.wait(lambda: _signing_authority(machine) is not None)
+    await cluster.wait(lambda: signing_authority(machine) is not None)
     renew_certificate(machine)
     machine.services.start("apid")
 
 
 def renew_certificate(machine: Machine) -> None:
     """Give new connections a certificate that fits the active configuration, if one can be had now."""
-    config, authority = machine.config, _signing_authority(machine)
+    config, authority = machine.config, signing_authority(machine)
     if config is None or authority is None:
         return
     names = [machine.hostname, *config.names]
@@ -119,7 +119,8 @@ def renew_certificate(machine: Machine) -> None:
     machine.front.serve(server_context(leaf, [config.os_authority.crt, *config.accepted]))
 
 
-def _signing_authority(machine: Machine) -> Pair | None:
+def signing_authority(machine: Machine) -> Pair | None:
+    """Who signs a configured machine's server certificate now: its own authority, or that of a reachable trustd."""
     assert machine.config is not None
     assert machine.cluster is not None
     own = machine.config.os_authority

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from engine.simulator.configuration import NodeConfig, read_config, stable_hostname
@@ -32,7 +33,7 @@ Stage: TypeAlias = Literal[
     "unknown", "booting", "installing", "maintenance", "running", "rebooting", "shutting down", "resetting",
     "upgrading",
 ]  # fmt: skip
-Fault: TypeAlias = Literal["", "silence", "refuse"]
+Fault: TypeAlias = Literal["", "silence", "refuse", "wrong-certificate"]
 _MEMBERSHIP = frozenset({"etcd", "trustd", "kubelet"})
 
 
@@ -123,10 +124,10 @@ class Machine:
         self._forget()
         self.touch_cluster()
 
-    def set_fault(self, fault: Fault) -> None:
-        """Make the network silent, refusing, or whole again (empty)."""
+    def set_fault(self, fault: Fault, impostor: SSLContext | None = None) -> None:
+        """Make the network silent, refusing, showing the certificate of `impostor`, or whole again (empty)."""
         self.fault = fault
-        self.front.fault(fault)
+        self.front.fault(fault, impostor)
         self.touch_cluster()
 
     def unmet(self) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What somebody ordered to be done to a call: failing it, losing its reply, killing its caller.
+"""What somebody ordered to be done to a call: failing it, slowing or losing its reply, killing its caller.
 
 One Meddling accompanies one call from its receipt to the moment when its reply has left. Never
 changes what a call does to a machine: it is carried out whole or not at all. Neighbours:
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
+import grpc
 import grpc.aio
 
 from engine.simulator.faults import Faults
@@ -33,16 +34,16 @@ class Meddling:
         self._peer = peer
         self._mutation, self._kill = mutations.receive(target, method, request)
         self._fault = faults.take(peer.machine.address, method)
+        self._delay = faults.delay(peer.machine.address, method)
 
     async def before(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Ask this before anything is carried out. Raises the Refusal that was ordered."""
         if self._kills("before"):
             await self._kill_and_hang()
         if self._kill is not None and self._kill.moment == "replied":
-            kill = self._kill
-            reply_left = self._peer.relay.when_sent
+            kill, reply_left = self._kill, self._peer.relay.when_sent
             context.add_done_callback(lambda _: reply_left(lambda: _kill(kill)))  # type: ignore[arg-type]  # a class in the stubs
-        if self._fault is not None and not self._fault.lose_reply:
+        if self._fault is not None and self._fault.effect == "fail":
             raise Refusal(self._fault.code, self._fault.message)
 
     async def after(self, code: str) -> None:
@@ -51,23 +52,36 @@ class Meddling:
             self._mutation.code = code
         if self._kills("after"):
             await self._kill_and_hang()
-        if self._fault is not None and self._fault.lose_reply and code == "OK":
+        if self._loses(code):
             await self._hang()
+        if self._delay:
+            await asyncio.sleep(self._delay)
 
     async def through(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-        """The items of a stream; its last one stays here if the reply shall not leave."""
-        if not self._kills("after"):
-            async for item in items:
-                yield item
-            return
+        """The items of a stream, the first one as late as ordered; the last one stays here if the reply shall not leave."""
+        if self._delay:
+            await asyncio.sleep(self._delay)
+            self._delay = 0.0
         held: list[Item] = []
-        async for item in items:
-            if held:
-                yield held.pop()
-            held.append(item)
+        last_stays = self._kills("after") or self._loses("OK")
+        try:
+            async for item in items:
+                if not last_stays:
+                    yield item
+                    continue
+                if held:
+                    yield held.pop()
+                held.append(item)
+        except (asyncio.CancelledError, GeneratorExit):
+            if self._mutation is not None:
+                self._mutation.code = grpc.StatusCode.CANCELLED.name
+            raise
 
     def _kills(self, moment: str) -> bool:
         return self._kill is not None and self._kill.moment == moment
+
+    def _loses(self, code: str) -> bool:
+        return code == "OK" and self._fault is not None and self._fault.effect in ("lose-reply", "reset")
 
     async def _kill_and_hang(self) -> NoReturn:
         assert self._kill is not None
@@ -75,7 +89,10 @@ class Meddling:
         await self._hang()
 
     async def _hang(self) -> NoReturn:
-        self._peer.relay.close()
+        if self._fault is not None and self._fault.effect == "reset":
+            self._peer.relay.reset()
+        else:
+            self._peer.relay.end()
         # The end of its connection cancels this call.
         await asyncio.Event().wait()
         raise AssertionError("an event that nobody sets was set")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 CHUNK: Final = 65536
 HIGH_WATER: Final = 262144
 HANDSHAKE_S: Final = 20.0
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 class Relay:
@@ -37,6 +40,7 @@ class Relay:
         self._to_backend = bytearray()
         self._frozen = False
         self._ending = False
+        self._deaf = False
         self._closed = False
         self._watched: dict[socket.socket, tuple[bool, bool]] = {}
         self._closing: list[Callable[[], object]] = []
@@ -59,8 +63,11 @@ class Relay:
 
     def when_sent(self, callback: Callable[[], object]) -> None:
         """Call this once everything that the server has written so far is in the client's socket, or never will be."""
+        if self._closed or self._deaf:
+            callback()
+            return
         self._sending.append(callback)
-        while not (self._closed or self._frozen or self._ending) and self._take():
+        while self._backend is not None and not (self._frozen or self._ending) and self._take():
             pass
         self._flush()
 
@@ -75,10 +82,29 @@ class Relay:
             if end is not None:
                 self._set(end, read=False, write=False)
                 end.close()
-        for callback in (*self._closing, *self._sending):
-            callback()
-        self._closing.clear()
-        self._sending.clear()
+        self._call(self._closing)
+        self._call(self._sending)
+
+    def end(self) -> None:
+        """Say in order that nothing more will come, whatever was still to be said, and wait for the client to go."""
+        if self._closed or self._deaf:
+            return
+        self._deaf = True
+        self._to_client.clear()
+        self._call(self._sending)
+        if self._backend is not None:
+            self._set(self._backend, read=False, write=False)
+            self._backend.close()
+            self._backend = None
+        with suppress(OSError):
+            self._client.shutdown(socket.SHUT_WR)
+        self._watch()
+
+    def reset(self) -> None:
+        """Cut both sides at once, the client's with a TCP reset: what was not yet read there is lost."""
+        if not self._closed:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.close()
 
     def _lose_patience(self) -> None:
         if self._backend is None and not self._frozen:
@@ -95,8 +121,9 @@ class Relay:
         if not data:
             self.close()
             return
-        self._incoming.write(data)
-        self._pump()
+        if not self._deaf:
+            self._incoming.write(data)
+            self._pump()
 
     def _backend_readable(self) -> None:
         self._take()
@@ -150,7 +177,7 @@ class Relay:
         return True
 
     def _flush(self) -> None:
-        if self._closed or self._frozen:
+        if self._closed or self._frozen or self._deaf:
             return
         self._to_client += self._outgoing.read()
         try:
@@ -164,10 +191,15 @@ class Relay:
             self.close()
             return
         self._watch()
-        if self._sending and not self._to_client:
-            sent, self._sending = self._sending, []
-            for callback in sent:
-                callback()
+        if not self._to_client:
+            self._call(self._sending)
+
+    @staticmethod
+    def _call(callbacks: list[Callable[[], object]]) -> None:
+        waiting = list(callbacks)
+        callbacks.clear()
+        for callback in waiting:
+            callback()
 
     def _watch(self) -> None:
         running = not self._frozen

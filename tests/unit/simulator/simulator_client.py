@@ -6,7 +6,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,8 @@ import grpc
 
 from engine.machineconfig.certificates import Pair, relabel
 from engine.protocol import message_class, methods, to_message, to_value
+
+_TCP_CLOSE = 7
 
 
 class Client:
@@ -42,6 +44,7 @@ class Client:
             self._folder.cleanup()
             raise
         self.tls.settimeout(None)
+        self.reset = False
         self.certificate = self.tls.getpeercert(binary_form=True) or b""
         self._path = path = str(Path(self._folder.name, "s"))
         listener = socket.socket(socket.AF_UNIX)
@@ -98,12 +101,17 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _note_the_end(self) -> None:
+        # Python's ssl makes an orderly end of a TCP reset; the kernel knows better.
+        with suppress(OSError):
+            self.reset = self.tls.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+
     def _serve(self, listener: socket.socket) -> None:
         local, _ = listener.accept()
         listener.close()
         upward = threading.Thread(target=_copy, args=(local, self.tls), daemon=True)
         upward.start()
-        _copy(self.tls, local)
+        _copy(self.tls, local, self._note_the_end)
         upward.join()
         local.close()
 
@@ -116,12 +124,13 @@ def _pairs(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket, ended: Callable[[], None] = lambda: None) -> None:
     try:
         while data := source.recv(65536):
             target.sendall(data)
     except (OSError, ValueError):
         pass
+    ended()
     for end in (source, target):
         with suppress(OSError):
             socket.socket.shutdown(end, socket.SHUT_RDWR)

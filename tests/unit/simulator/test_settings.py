@@ -68,7 +68,7 @@ def test_a_stable_host_name_follows_the_identity() -> None:
 
 def test_an_ordered_failure_is_used_up() -> None:
     faults = Faults()
-    faults.order(Fault("*", "m/X", count=2))
+    faults.order(Fault("fail", "*", "m/X", count=2))
     assert [faults.take("127.0.0.1", name) is not None for name in ("m/Y", "m/X", "m/X", "m/X")] == [
         False,
         True,
