@@ -18,12 +18,13 @@ from pathlib import Path
 
 from engine import process
 from engine.base.assets import asset
-from engine.base.errors import SettingsError
+from engine.base.errors import EngineError, SettingsError
 from engine.base.log import configure
 from engine.bringup import Applied, apply_all, obstacles, read_files
 from engine.cli.bringup import Progress, progress
 from engine.companion import Companion
 from engine.definitions import install_kinds, missing_kinds
+from engine.embedded import EmbeddedApi
 from engine.engine import Engine
 from engine.measure import Meter
 from engine.ports.kube.client import KubeClient
@@ -54,7 +55,8 @@ def run(settings: Settings) -> int:
     # Before anything is started: whoever stops us half-way must not leave machines running.
     _on_signals(stopping)
     with ExitStack() as stack:
-        kubeconfig = _own_cluster(settings, stack)
+        api = _own_cluster(settings, stack)
+        kubeconfig = settings.kubeconfig if api is None else api.kubeconfig
         meter = Meter(rules, settings.workers)
         connections = settings.workers + len(rules.kinds) + 4
         client = KubeClient.connect(kubeconfig, pool_size=connections, on_request=meter.requested)
@@ -70,26 +72,26 @@ def run(settings: Settings) -> int:
         shown = progress(sys.stdout)
         for line in _told(settings, kubeconfig, rules):
             shown.note(line)
-        return _stay(engine, client, applied, settings, stopping, shown)
+        return _stay(engine, client, applied, settings, stopping, shown, api)
 
 
-def _own_cluster(settings: Settings, stack: ExitStack) -> Path | None:
-    """The embedded API and the simulated machines where asked for; the kubeconfig to use."""
+def _own_cluster(settings: Settings, stack: ExitStack) -> EmbeddedApi | None:
+    """The embedded API and the simulated machines where asked for."""
     if settings.standalone is None:
-        return settings.kubeconfig
-    from engine.standalone import StandaloneApi
-
+        return None
     folder = settings.standalone.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    api = StandaloneApi(folder, asset("schemas", "crds"))
+    api = EmbeddedApi(folder)
     api.start()
     stack.callback(api.stop)
+    # Whoever has the folder has its machines too: they are another engine's until the API says otherwise.
+    api.wait_until_ready()
     if settings.simulate:
         companion = Companion(folder, settings.simulate)
         found = companion.start()
         stack.callback(companion.stop)
         log.info("%d simulated machines %s", settings.simulate, "found running" if found else "started")
-    return api.kubeconfig
+    return api
 
 
 def _told(settings: Settings, kubeconfig: Path | None, rules: RuleSet) -> Iterator[str]:
@@ -111,12 +113,18 @@ def _stay(
     settings: Settings,
     stopping: threading.Event,
     shown: Progress,
+    api: EmbeddedApi | None,
 ) -> int:
-    """Show the bring-up and keep running; with a time limit, only until everything is Ready."""
+    """Show the bring-up and keep running; with a time limit, only until everything is Ready.
+
+    Raises EngineError when the embedded API, if there is one, has ended.
+    """
     deadline = None if settings.until_ready_s is None else time.monotonic() + settings.until_ready_s
     was_ready = False
     tick_s, trimmed = _TICK_S, time.monotonic()
     while not stopping.wait(tick_s):
+        if api is not None and api.has_ended:
+            raise EngineError(f"the embedded API has ended; {api.log} says why")
         table = rows(engine.cache, engine.rules, time.time())
         shown.update(table)
         calm = bool(table) and all(row.ready for row in table) and deadline is None

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _LOOPBACK = "127.0.0.1"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 3600.0
+_LOCK_POLL_S = 0.05
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,15 +38,23 @@ class StandaloneApi:
     """A Kubernetes API in `directory` for the core kinds and the CRDs of `crd_directory` (*.yaml).
 
     `port` 0 takes the port of the last run, or a free one. `log_limit` bounds the event log, in changes.
+    `wait_s` is how long a directory may still be in use by another process that is just ending.
     """
 
     def __init__(
-        self, directory: Path, crd_directory: Path, port: int = 0, *, log_limit: int = DEFAULT_LOG_LIMIT
+        self,
+        directory: Path,
+        crd_directory: Path,
+        port: int = 0,
+        *,
+        log_limit: int = DEFAULT_LOG_LIMIT,
+        wait_s: float = 0.0,
     ) -> None:
         self._directory = directory
         self._crd_directory = crd_directory
         self._port = port
         self._log_limit = log_limit
+        self._wait_s = wait_s
         self._lock: int | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,6 +93,9 @@ class StandaloneApi:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            deadline = time.monotonic() + self._wait_s
+            while not _locked(self._lock) and time.monotonic() < deadline:
+                time.sleep(_LOCK_POLL_S)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.stop()
@@ -139,6 +152,14 @@ class StandaloneApi:
             addresses = runner.addresses
             return int(addresses[-1][1])
         raise StandaloneError("no port to listen on")
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _cut(connections: list[asyncio.Transport | None]) -> None:

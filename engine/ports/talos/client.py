@@ -48,7 +48,7 @@ class TalosClient:
         self,
         *,
         loopback_only: bool = False,
-        capacity: int = 50,
+        capacity: int = 256,
         on_call: Callable[[CallRecord], None] | None = None,
     ) -> None:
         self._loopback_only = loopback_only

@@ -33,6 +33,10 @@ _ACCEPT_S = 5.0
 _MAX_MESSAGE = 32 << 20
 _NEVER_MS = 2**31 - 1
 IDLE_S = 300.0
+LASTING = 50
+"""As many may be idle for `IDLE_S`; it is what a cluster at rest needs and costs little memory."""
+BRIEFLY_IDLE_S = 20.0
+"""What is idle beyond that serves a burst: machines on their way are asked every second or so."""
 
 ConnectionKey = tuple[Address, str]
 
@@ -74,7 +78,10 @@ class Connection:
 
 
 class Connections:
-    """At most `capacity` connections that nobody uses, none idle for long, and as many as are in use."""
+    """At most `capacity` connections that nobody uses, few of them idle for long, and as many as are in use.
+
+    With fewer than there are machines on their way, nearly every call would dial: four times its cost.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -84,7 +91,7 @@ class Connections:
         self._numbers = itertools.count()
         self._ending: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._sweeping = self._loop.call_later(IDLE_S / 4, self._sweep)
+        self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)
 
     @asynccontextmanager
     async def borrow(
@@ -216,17 +223,23 @@ class Connections:
         self._evict()
 
     def _evict(self) -> None:
+        """End the least used ones beyond the capacity."""
+        spare = len(self._kept) - self._capacity
+        if spare <= 0:
+            return
         idle = [key for key, connection in self._kept.items() if connection.users == 0]
-        for key in idle[: max(0, len(idle) - self._capacity)]:
+        for key in idle[:spare]:
             self._end_later(self._kept.pop(key))
 
     def _sweep(self) -> None:
-        """End what nobody has used for a while, and look again later."""
-        unused_since = self._loop.time() - IDLE_S
-        for key, connection in list(self._kept.items()):
-            if connection.users == 0 and connection.used_at < unused_since:
+        """End what nobody has used for a while, the least used ones sooner, and look again later."""
+        now = self._loop.time()
+        beyond = len(self._kept) - LASTING
+        for number, (key, connection) in enumerate(list(self._kept.items())):
+            longest_s = BRIEFLY_IDLE_S if number < beyond else IDLE_S
+            if connection.users == 0 and connection.used_at < now - longest_s:
                 self._end_later(self._kept.pop(key))
-        self._sweeping = self._loop.call_later(IDLE_S / 4, self._sweep)
+        self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)
 
     def _end_later(self, connection: Connection) -> None:
         task = asyncio.get_running_loop().create_task(connection.close())
