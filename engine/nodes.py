@@ -12,10 +12,11 @@ from typing import Any
 
 from engine import protocol
 from engine.base.errors import Missing
+from engine.base.fieldtree import FieldTree
 from engine.base.values import Opaque, reveal
 from engine.capabilities.identities import Identities
 from engine.ports.talos.client import TalosClient
-from engine.ruleset.model import CosiRead, FieldTree, TalosRead
+from engine.ruleset.model import CosiRead, TalosRead
 
 _STATE = "cosi.resource.State"
 

@@ -1,6 +1,8 @@
 """Who has to look again when an object changes: itself, its owners, and whoever has read it.
 
-Each pass tells what it read, by name or as a list; that replaces what its last pass had told.
+Each pass tells what it read, by name (and which fields of it) or as a list; that replaces what its last
+pass had told. A change of fields that nobody reads wakes nobody: one word in the status of a control
+plane would otherwise have every machine of its cluster looked at.
 Nobody has to declare watches, and none can be forgotten. Neighbours: `worker` notes, the cache's
 changes are looked up here by `engine`.
 """
@@ -12,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from engine.base.fieldtree import FieldTree, differs
 from engine.base.kinds import Key, Kind
 
 Object = Mapping[str, Any]
@@ -32,21 +35,21 @@ class Readers:
     def __init__(self, kinds: frozenset[Kind]) -> None:
         self._kinds = {(kind.group, kind.name): kind for kind in kinds}
         self._lock = threading.Lock()
-        self._by_name: dict[Key, set[Key]] = defaultdict(set)
+        self._by_name: dict[Key, dict[Key, FieldTree | None]] = defaultdict(dict)
         self._by_list: dict[ListRead, set[Key]] = defaultdict(set)
-        self._noted: dict[Key, tuple[frozenset[Key], frozenset[ListRead]]] = {}
+        self._noted: dict[Key, tuple[Mapping[Key, FieldTree | None], frozenset[ListRead]]] = {}
 
-    def note(self, reader: Key, names: Collection[Key], lists: Collection[ListRead]) -> None:
+    def note(self, reader: Key, names: Mapping[Key, FieldTree | None], lists: Collection[ListRead]) -> None:
         """What one pass of `reader` read: objects by name, and kinds as a list ("": all namespaces)."""
-        told = frozenset(names), frozenset((kind, place if kind.namespaced else "") for kind, place in lists)
+        told = dict(names), frozenset((kind, place if kind.namespaced else "") for kind, place in lists)
         with self._lock:
             before = self._noted.get(reader)
             if before == told:
                 return
             self._erase(reader)
             self._noted[reader] = told
-            for name in told[0]:
-                self._by_name[name].add(reader)
+            for name, fields in told[0].items():
+                self._by_name[name][reader] = fields
             for each in told[1]:
                 self._by_list[each].add(reader)
 
@@ -68,7 +71,7 @@ class Readers:
             if (kind.group, kind.name) in self._kinds:
                 woken.add(key)
             with self._lock:
-                woken |= self._by_name.get(key, set())
+                woken |= _concerned(self._by_name.get(key, {}), old, new)
                 woken |= self._by_list.get((kind, namespace), set())
                 woken |= self._by_list.get((kind, ""), set())
         return woken
@@ -81,12 +84,26 @@ class Readers:
                 yield Key(kind, namespace if kind.namespaced else "", reference["name"])
 
     def _erase(self, reader: Key) -> None:
-        names, lists = self._noted.pop(reader, (frozenset(), frozenset()))
+        names, lists = self._noted.pop(reader, ({}, frozenset()))
         for name in names:
-            self._by_name[name].discard(reader)
+            self._by_name[name].pop(reader, None)
             if not self._by_name[name]:
                 del self._by_name[name]
         for each in lists:
             self._by_list[each].discard(reader)
             if not self._by_list[each]:
                 del self._by_list[each]
+
+
+def _concerned(readers: Mapping[Key, FieldTree | None], old: Object | None, new: Object | None) -> set[Key]:
+    """Those who read something that differs; coming and going concerns all."""
+    if old is None or new is None:
+        return set(readers)
+    seen: dict[int, bool] = {}  # the readers of one kind share one tree
+    found = set()
+    for reader, fields in readers.items():
+        if id(fields) not in seen:
+            seen[id(fields)] = differs(old, new, fields)
+        if seen[id(fields)]:
+            found.add(reader)
+    return found

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from engine.base.errors import EngineError, ExpressionError
+from engine.base.fieldtree import FieldTree, merged
 from engine.base.kinds import Key, Kind
 from engine.base.model import KindMatch
 from engine.base.values import Unknown, Value, first_unknown
@@ -48,7 +49,7 @@ class Reader:
         rule: ObserveRule,
         names: Evaluation,
         ports: Ports,
-        objects: set[Key],
+        objects: dict[Key, FieldTree | None],
         lists: set[KindMatch],
     ) -> list[Read]:
         """One Read, or one an item; notes in `objects` and `lists` what it depends on.
@@ -80,14 +81,14 @@ class Reader:
         item: str,
         scope: Scope,
         ports: Ports,
-        objects: set[Key],
+        objects: dict[Key, FieldTree | None],
         lists: set[KindMatch],
     ) -> Read:
         source = rule.source
         if isinstance(source, KubeGet):
             namespace = _text(source.namespace, scope) if source.namespace else ports.namespace
             key = Key(source.kind, namespace if source.kind.namespaced else "", _text(source.name, scope))
-            objects.add(key)
+            objects[key] = merged(objects[key], source.fields) if key in objects else source.fields
             if self._cache.is_known(key):
                 return Read(item, scope, opened(self._cache.get(key)))
             return Read(item, scope, work=lambda: self._first_look(key))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.base.errors import EngineError, ExpressionError, RemoteError
+from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Key
 from engine.base.model import KindMatch, Observed, ObservedStatus, Snapshot
 from engine.base.values import Unknown, Value
@@ -37,7 +38,7 @@ class Sight:
 
     snapshot: Snapshot
     names: Evaluation
-    objects: frozenset[Key]
+    objects: Mapping[Key, FieldTree | None]
     lists: frozenset[KindMatch]
     failed: tuple[str, ...]
 
@@ -47,7 +48,7 @@ class _Progress:
     """The reads of one pass that are made, and those that still wait."""
 
     observed: dict[str, Observed] = field(default_factory=dict)
-    objects: set[Key] = field(default_factory=set)
+    objects: dict[Key, FieldTree | None] = field(default_factory=dict)
     lists: set[KindMatch] = field(default_factory=set)
 
 
@@ -86,7 +87,7 @@ class Observer:
                     self._take(network, answers, progress)
             pending = later
         missing = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
-        return Sight(snapshot, names, frozenset(progress.objects), frozenset(progress.lists), missing)
+        return Sight(snapshot, names, progress.objects, frozenset(progress.lists), missing)
 
     def names(self, rule: Rule, snapshot: Snapshot) -> Evaluation:
         """Fresh names over a snapshot, for what is asked after acting."""

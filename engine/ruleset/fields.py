@@ -1,5 +1,6 @@
-"""Which fields of Talos replies the rules read, so that only those are converted.
+"""Which fields of an answer the rules read.
 
+Of a Talos reply only those are converted; of a Kubernetes object only their changes wake its reader.
 Follows lets. A read with `pick` needs what `pick` reads of the answer; one without needs what every
 expression reads below `obs.<name>`. Anything that uses the reply as a whole asks for all of it.
 Neighbours: `check` puts the trees into the reads.
@@ -11,8 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from engine.base.fieldtree import FieldTree
 from engine.ruleset.forms import sites_of
-from engine.ruleset.model import CosiRead, FieldTree, ObserveRule, TalosRead
+from engine.ruleset.model import CosiRead, KubeGet, ObserveRule, TalosRead
+from engine.ruleset.references import Ref
 from engine.ruleset.units import Unit
 
 Paths = Mapping[str, frozenset[tuple[str, ...]]]
@@ -32,16 +35,18 @@ def paths_of(units: Mapping[str, Unit]) -> Paths:
                 if use.role == "pick":
                     found[unit.name] |= site.facts.below
                 for ref in site.facts.refs:
-                    _note(ref.path, units, found)
+                    _note(ref, units, found)
     return {name: frozenset(paths) for name, paths in found.items()}
 
 
-def _note(path: tuple[str, ...], units: Mapping[str, Unit], found: dict[str, set[tuple[str, ...]]]) -> None:
-    name = ".".join(path[:2])
+def _note(ref: Ref, units: Mapping[str, Unit], found: dict[str, set[tuple[str, ...]]]) -> None:
+    name = ".".join(ref.path[:2])
     unit = units.get(name)
     if unit is None or name not in found or unit.pick is not None:
         return
-    below = path[2:]
+    below = ref.path[2:]
+    if ref.presence and not below:
+        return  # whether there is an answer at all is known without any of its fields
     if unit.for_each:
         if below[:1] != ("value",) and below:
             return
@@ -62,6 +67,8 @@ def _with_fields(rule: ObserveRule, paths: frozenset[tuple[str, ...]]) -> Observ
         tree = tree_of(paths)
         whole = {"metadata": _NOTHING, "spec": _NOTHING, **tree} if tree is not None else None
         return replace(rule, source=replace(source, fields=whole))
+    if isinstance(source, KubeGet):
+        return replace(rule, source=replace(source, fields=tree_of(paths)))
     return rule
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Kind
 from engine.base.values import Value
 from engine.capabilities.contract import Capability
@@ -59,17 +60,17 @@ class Connect:
     insecure: Form | None
 
 
-FieldTree = Mapping[str, "FieldTree | None"]
-"""The fields of a reply that the rule reads; None stands for everything below."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeGet:
-    """One object by name, from the cache; null when absent. No namespace: that of the object."""
+    """One object by name, from the cache; null when absent. No namespace: that of the object.
+
+    `fields`: what the rule reads of it, whose changes wake the reader.
+    """
 
     kind: Kind
     name: Form
     namespace: Form | None = None
+    fields: FieldTree | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

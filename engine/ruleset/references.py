@@ -6,7 +6,7 @@ Pure. Neighbours: `closure` follows lets over these facts, `fields` takes the pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from engine.base.yamlnodes import ScalarNode
@@ -21,10 +21,11 @@ CURRENT: Final = "@"
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A path from a root and where it begins in the expression."""
+    """A path from a root and where it begins in the expression; `presence`: only compared with null."""
 
     path: Path
     offset: int
+    presence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,10 @@ class _Walk:
             return self.trace(node.children[1], _NOTHING)
         if node.type == "comparator":
             self._null_test(node, current)
+        presence = _compares_with_null(node)
         for child in node.children:
-            self.consume(self.trace(child, current))
+            found = self.trace(child, current)
+            self.consume(frozenset(replace(ref, presence=True) for ref in found) if presence else found)
         return _NOTHING
 
     def _field(self, node: Node, current: _Alias) -> _Alias:
@@ -150,6 +153,14 @@ class _Walk:
             if other.type == "literal" and other.value is None and node.value in ("eq", "ne"):
                 quiet = _Walk(Facts())
                 self.facts.null_tests |= {ref.path for ref in quiet.trace(side, current)}
+
+
+def _compares_with_null(node: Node) -> bool:
+    return (
+        node.type == "comparator"
+        and node.value in ("eq", "ne")
+        and any(child.type == "literal" and child.value is None for child in node.children)
+    )
 
 
 def _drops_null(condition: Node) -> bool:

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "engine.bringup",
         "engine.definitions",
         "engine.companion",
+        "engine.embedded",
         "engine.progress",
         "engine.process",
     ),
@@ -51,7 +52,7 @@ The spine's hops stand in one line from `observe` to `measure`: none of them kno
 PRODUCTS = ("engine.simulator", "engine.standalone")
 """Programs of their own that travel with the engine."""
 PRODUCTS_MAY_USE = ("engine.base", "engine.protocol", "engine.machineconfig", "engine.ports.talos")
-PRODUCTS_USED_BY = ("engine.cli", "engine.app", "engine.companion")
+PRODUCTS_USED_BY = ("engine.cli", "engine.app", "engine.companion", "engine.embedded")
 
 PURE = ("engine.decide", "engine.expr", "engine.machineconfig", "engine.ruleset")
 IMPURE = ("engine.ports", "time", "random", "os", "socket", "threading", "secrets", "subprocess", "asyncio")

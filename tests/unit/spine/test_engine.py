@@ -109,7 +109,7 @@ def test_the_echo_of_a_status_of_our_own_wakes_its_readers_but_not_the_object_it
     key = server.key()
     old = status_of("a", "1", namespace=server.namespace)
     new = status_of("b", "2", namespace=server.namespace)
-    idle._readers.note(server.key("reader"), {key}, set())
+    idle._readers.note(server.key("reader"), {key: None}, set())
     idle._writes.note(key, old, new)
     idle._changed(WIDGET, old, new)
     assert idle.queue.due() == [server.key("reader")]

@@ -267,7 +267,7 @@ observe:
     over.caught_up("stranger")
     sight = observe(over, text)
     assert [item["metadata"]["name"] for item in sight.snapshot.observed["kids"].value] == ["kid"]
-    assert sight.objects == {over.server.key("c", CONFIG_MAP)}
+    assert set(sight.objects) == {over.server.key("c", CONFIG_MAP)}
     assert {(item.kind.name, item.namespace) for item in sight.lists} == {("Widget", over.server.namespace)}
 
 

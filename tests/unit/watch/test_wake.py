@@ -36,7 +36,7 @@ def test_owners_are_woken_old_and_new_ones_whatever_their_version():
 
 def test_readers_by_name_are_woken_even_when_the_object_was_absent():
     readers = Readers(frozenset({OWNER}))
-    readers.note(READER, {Key(CONFIG, "default", "a")}, set())
+    readers.note(READER, {Key(CONFIG, "default", "a"): None}, set())
     assert readers.woken_by(CONFIG, None, thing("a")) == {READER}
     assert readers.woken_by(CONFIG, thing("a"), None) == {READER}
     assert readers.woken_by(CONFIG, None, thing("b")) == set()
@@ -45,25 +45,36 @@ def test_readers_by_name_are_woken_even_when_the_object_was_absent():
 def test_readers_of_a_list_are_woken_by_any_object_of_its_namespace_or_of_all():
     readers = Readers(frozenset({OWNER}))
     other = Key(OWNER, "default", "all")
-    readers.note(READER, set(), {(CONFIG, "default")})
-    readers.note(other, set(), {(CONFIG, "")})
+    readers.note(READER, {}, {(CONFIG, "default")})
+    readers.note(other, {}, {(CONFIG, "")})
     assert readers.woken_by(CONFIG, None, thing("a")) == {READER, other}
     assert readers.woken_by(CONFIG, None, thing("a", namespace="elsewhere")) == {other}
 
 
 def test_a_list_of_a_cluster_wide_kind_has_no_namespace():
     readers = Readers(frozenset({OWNER}))
-    readers.note(READER, set(), {(NODE, "default")})
+    readers.note(READER, {}, {(NODE, "default")})
     node = {"metadata": {"name": "n", "resourceVersion": "1"}}
     assert readers.woken_by(NODE, None, node) == {READER}
 
 
 def test_what_a_pass_reads_replaces_what_its_last_one_read():
     readers = Readers(frozenset({OWNER}))
-    readers.note(READER, {Key(CONFIG, "default", "a")}, {(CONFIG, "x")})
-    readers.note(READER, {Key(CONFIG, "default", "b")}, set())
+    readers.note(READER, {Key(CONFIG, "default", "a"): None}, {(CONFIG, "x")})
+    readers.note(READER, {Key(CONFIG, "default", "b"): None}, set())
     assert readers.woken_by(CONFIG, None, thing("a")) == set()
     assert readers.woken_by(CONFIG, None, thing("b")) == {READER}
     readers.forget(READER)
     assert readers.woken_by(CONFIG, None, thing("b")) == set()
     assert (readers._by_name, readers._by_list, readers._noted) == ({}, {}, {})
+
+
+def test_a_reader_is_not_woken_by_fields_that_it_does_not_read():
+    readers = Readers(frozenset({OWNER}))
+    readers.note(READER, {Key(CONFIG, "default", "a"): {"status": {"endpoints": None}}}, set())
+    before = {**thing("a"), "status": {"endpoints": ["x"], "state": "Pending"}}
+    other_word = {**thing("a"), "status": {"endpoints": ["x"], "state": "Ready"}}
+    other_endpoint = {**thing("a"), "status": {"endpoints": ["y"], "state": "Pending"}}
+    assert readers.woken_by(CONFIG, before, other_word) == set()
+    assert readers.woken_by(CONFIG, before, other_endpoint) == {READER}
+    assert readers.woken_by(CONFIG, before, None) == {READER}
