@@ -38,6 +38,14 @@ import click
     show_default=True,
     help="Talos version of the boot medium. Repeatable: handed round the machines.",
 )
+@click.option(
+    "--disks",
+    multiple=True,
+    default=["sda:20,sdb:50:hdd,sr0"],
+    show_default=True,
+    metavar="LIST",
+    help="Disks of a new machine: names, with GiB, hdd, ro, boot behind colons. Repeatable: handed round.",
+)
 def command(
     machines: int,
     first_address: str,
@@ -46,6 +54,7 @@ def command(
     calls: Path | None,
     speed: float,
     talos_version: Sequence[str],
+    disks: Sequence[str],
 ) -> int:
     """Start Talos machines in maintenance mode on consecutive loopback addresses, until Ctrl-C.
 
@@ -55,6 +64,7 @@ def command(
     Examples:
       talos-operator simulate --machines 5 --calls calls.jsonl
       talos-operator simulate --machines 3 --directory disks --speed 10
+      talos-operator simulate --machines 2 --disks nvme0n1:100,sda,sr0 --disks sda,sdb:8:boot
     """
     from engine.simulator.process import run
     from engine.simulator.settings import SimulatorSettings
@@ -66,6 +76,7 @@ def command(
         calls=calls,
         speed=speed,
         versions=tuple(talos_version),
+        disks=tuple(tuple(texts.split(",")) for texts in disks),
         port=port,
     )
     settings.check()

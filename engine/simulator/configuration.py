@@ -41,6 +41,7 @@ class NodeConfig:
     kubernetes_authority: Pair
     etcd: bool
     install_disk: str
+    disk_selector: Mapping[str, Any]
     install_image: str
     kubelet_image: str
 
@@ -84,6 +85,7 @@ def read_config(text: str) -> NodeConfig:
         kubernetes_authority=_kubernetes_authority(cluster, by_kind),
         etcd=bool(_mapping(_mapping(cluster, "etcd"), "ca").get("crt")),
         install_disk=_install_disk(install, by_kind),
+        disk_selector=_mapping(install, "diskSelector"),
         install_image=_install_image(install, by_kind),
         kubelet_image=str(
             _mapping(machine, "kubelet").get("image") or by_kind.get("KubeletConfig", {}).get("image") or ""

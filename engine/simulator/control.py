@@ -16,6 +16,7 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
     {"op": "mutations"}                               the mutating calls since the start or the last count or kill
     {"op": "drift", "machine": A, "merge": {...}}     somebody changes the v1alpha1 configuration by hand
     {"op": "wipe", "machine": A}                      an empty disk, powered off
+    {"op": "disks", "machine": A, "disks": [D, ...]}  the disks built into it, in the words of `hardware`
     {"op": "database", "machine": A, "bytes": N}      size of its etcd database
     {"op": "alarm", "machine": A, "alarm": "NOSPACE" | "CORRUPT"}   raise an etcd alarm on its member
     {"op": "unhealthy", "machine": A, "service": S, "message": T}   a service's health check fails

@@ -1,4 +1,4 @@
-"""What a machine still knows after a power cut: its disk, kept in one SQLite file.
+"""What a machine still knows after a power cut: its disks, kept in one SQLite file.
 
 Every save is one transaction that is on the medium before it returns, so a killed simulator
 finds the machines as they were. Holds configurations and so keys: the file is 0600. Never
@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.base.errors import SettingsError
 from engine.simulator.etcd import EtcdCluster
+from engine.simulator.hardware import DEFAULT_DISKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,9 @@ class Disk:
     """The persistent state of one machine.
 
     `identity` makes node id and host name stable until a wipe. `installed` is the Talos version
-    on the system disk, None while there is none. `config` is the persisted configuration.
+    on the system disk, None while there is none, `system` the name of that disk. `config` is the persisted configuration.
     `etcd` names (cluster key, member id) of the etcd data, None when the data directory is empty.
+    `disks` are the disks built into the machine, in the words of `hardware`; no wipe changes them.
     """
 
     identity: str
@@ -36,11 +38,13 @@ class Disk:
     etcd: tuple[str, int] | None = None
     meta: Mapping[int, str] = field(default_factory=dict, repr=False)
     images: tuple[str, ...] = ()
+    disks: tuple[str, ...] = DEFAULT_DISKS
+    system: str = ""
 
 
-def blank_disk() -> Disk:
-    """The disk of a machine that was never installed."""
-    return Disk(identity=uuid.uuid4().hex)
+def blank_disk(disks: tuple[str, ...]) -> Disk:
+    """What a machine with these disks knows that was never installed."""
+    return Disk(identity=uuid.uuid4().hex, disks=disks)
 
 
 class DiskStore:
@@ -98,4 +102,6 @@ def _disk(state: dict[str, Any]) -> Disk:
         etcd=(etcd[0], etcd[1]) if etcd else None,
         meta={int(key): value for key, value in state["meta"].items()},
         images=tuple(state["images"]),
+        disks=tuple(state["disks"]),
+        system=state["system"],
     )

@@ -29,10 +29,19 @@ class Fleet:
         self._clusters: dict[str, Cluster] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
 
-    def add(self, addresses: list[str], versions: tuple[str, ...]) -> None:
-        """Make a machine per address, with the disk of an earlier run where there is one."""
+    def add(
+        self, addresses: list[str], versions: tuple[str, ...], disks: tuple[tuple[str, ...], ...]
+    ) -> None:
+        """Make a machine per address, with the disks of an earlier run where there are any.
+
+        Versions of the boot medium and sets of disks are handed round the machines.
+        """
         known = self.store.disks()
-        fresh = {address: blank_disk() for address in addresses if address not in known}
+        fresh = {
+            address: blank_disk(disks[index % len(disks)])
+            for index, address in enumerate(addresses)
+            if address not in known
+        }
         self.store.save(fresh)
         for index, address in enumerate(addresses):
             disk = known.get(address) or fresh[address]

@@ -14,6 +14,7 @@ import yaml
 
 from engine.simulator.flapping import Flapping
 from engine.simulator.fleet import Fleet
+from engine.simulator.hardware import read_disks
 from engine.simulator.impostor import impostor
 from engine.simulator.life import renew_certificate
 from engine.simulator.machine import Machine
@@ -38,6 +39,7 @@ class Interventions:
             "heal": self._heal,
             "drift": self._drift,
             "wipe": self._wipe,
+            "disks": self._disks,
             "database": self._database,
             "alarm": self._alarm,
             "unhealthy": self._unhealthy,
@@ -80,6 +82,13 @@ class Interventions:
         await self._fleet.power_off(machine)
         machine.wipe(keep_system=False)
 
+    async def _disks(self, machine: Machine, request: Request) -> None:
+        texts = tuple(str(text) for text in request["disks"])
+        names = [disk.name for disk in read_disks(texts)]
+        if machine.disk.system and machine.disk.system not in names:
+            raise ValueError(f"{machine.address} runs from {machine.disk.system}, which is not among them")
+        machine.write(disks=texts)
+
     async def _database(self, machine: Machine, request: Request) -> None:
         machine.database_bytes = int(request["bytes"]) // 512 * 512
 
@@ -101,6 +110,8 @@ def describe(machine: Machine) -> Mapping[str, Any]:
         "stage": machine.stage,
         "version": machine.version,
         "installed": machine.disk.installed,
+        "disks": list(machine.disk.disks),
+        "system_disk": machine.disk.system or None,
         "configured": machine.disk.config is not None,
         "hostname": machine.hostname,
         "type": machine.config.machine_type if machine.config else None,

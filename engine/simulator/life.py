@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.machineconfig.certificates import Pair, issue_server_certificate, maintenance_certificate
 from engine.simulator.configuration import read_config, version_of_image
-from engine.simulator.hardware import disk_at
+from engine.simulator.installing import NoDisk, choose
 from engine.simulator.services import BASE
 from engine.simulator.tls import server_context
 
@@ -198,12 +198,13 @@ async def _install(machine: Machine, _order: Order) -> None:
     assert text is not None
     config = read_config(text)
     await pace.pause(timing.install)
-    disk = disk_at(config.install_disk)
-    if disk is None and config.install_disk:
-        machine.sequence("install", "STOP", error=f"no such disk: {config.install_disk}")
+    try:
+        disk = choose(config, machine.disks)
+    except NoDisk as reason:
+        machine.sequence("install", "STOP", error=str(reason))
         machine.write(config=None)
         return
-    machine.write(installed=version_of_image(config.install_image) or machine.version)
+    machine.write(installed=version_of_image(config.install_image) or machine.version, system=disk.name)
     machine.sequence("install", "STOP")
     machine.enter("rebooting")
 

@@ -20,6 +20,7 @@ from engine.simulator.disk import Disk, blank_disk
 from engine.simulator.etcd import EtcdCluster
 from engine.simulator.events import EventLog
 from engine.simulator.front import Front
+from engine.simulator.hardware import BlockDevice, read_disks
 from engine.simulator.projection import resources_of
 from engine.simulator.resources import ResourceStore
 from engine.simulator.services import Service, ServiceTable
@@ -101,6 +102,16 @@ class Machine:
         )
 
     @property
+    def disks(self) -> tuple[BlockDevice, ...]:
+        """The disks built into it."""
+        return read_disks(self.disk.disks)
+
+    @property
+    def system_disk(self) -> BlockDevice | None:
+        """The disk that Talos is installed on."""
+        return next((disk for disk in self.disks if disk.name == self.disk.system), None)
+
+    @property
     def control_plane(self) -> bool:
         return self.config is not None and self.config.control_plane
 
@@ -173,8 +184,10 @@ class Machine:
 
     def wipe(self, *, keep_system: bool) -> None:
         """Empty the disk: no configuration, no data, a new identity, and no system unless it is kept."""
-        fresh = replace(blank_disk(), installed=self.disk.installed if keep_system else None)
-        names = ("identity", "installed", "config", "etcd", "meta", "images")
+        fresh = blank_disk(self.disk.disks)
+        if keep_system:
+            fresh = replace(fresh, installed=self.disk.installed, system=self.disk.system)
+        names = ("identity", "installed", "system", "config", "etcd", "meta", "images")
         self.write(**{name: getattr(fresh, name) for name in names})
 
     def sequence(self, name: str, action: str, actor: str = "", error: str = "") -> None:

@@ -72,7 +72,7 @@ async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
         connections, faults, mutations = Connections(private), Faults(), Mutations()
         fleet = Fleet(store, connections, Pace(settings.speed), settings.port)
         addresses = settings.addresses()
-        fleet.add(addresses, settings.versions)
+        fleet.add(addresses, settings.versions, settings.disks)
         fleet.check_addresses()
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((Dispatcher(fleet, HANDLERS, calls, faults, mutations),))

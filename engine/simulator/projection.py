@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.simulator.configuration import read_config
-from engine.simulator.hardware import DISKS
+from engine.simulator.hardware import BlockDevice
 from engine.simulator.resources import Name, Spec
 from engine.simulator.status import PODS, Unmet
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MEMBERS: Final = "Members.cluster.talos.dev"
 API_SERVER_PORT: Final = 6443
+PARTITIONS: Final = ("EFI", "BIOS", "BOOT", "META", "STATE", "EPHEMERAL")
 
 
 def resources_of(machine: Machine, unmet: list[Unmet]) -> dict[Name, Spec]:
@@ -79,29 +80,48 @@ def _machine_type(machine: Machine) -> str:
 
 
 def _disks(machine: Machine) -> dict[Name, Spec]:
-    found: dict[Name, Spec] = {
-        ("Disks.block.talos.dev", disk.name): {
-            "size": disk.size,
-            "io_size": 512,
-            "sector_size": 512,
-            "readonly": disk.readonly,
-            "model": disk.model,
-            "serial": disk.serial,
-            "bus_path": disk.bus_path,
-            "rotational": disk.kind == "HDD",
-            "cdrom": disk.kind == "CD",
-            "dev_path": disk.path,
-            "transport": "virtio",
-        }
-        for disk in DISKS
-    }
-    if machine.disk.installed:
-        system = DISKS[0]
+    found: dict[Name, Spec] = {}
+    for disk in machine.disks:
+        found["Disks.block.talos.dev", disk.name] = _disk(disk)
+        volume = {"dev_path": disk.path, "size": disk.size, "type": "disk"}
+        if disk.boot:
+            label = "TALOS_" + machine.medium.upper().replace(".", "_")
+            volume |= {"name": "iso9660", "label": label}
+        elif disk is machine.system_disk:
+            volume |= {"name": "gpt"}
+        found["DiscoveredVolumes.block.talos.dev", disk.name] = volume
+    system = machine.system_disk
+    if system is not None:
         found["SystemDisks.block.talos.dev", "system-disk"] = {
             "disk_id": system.name,
             "dev_path": system.path,
         }
+        for number, label in enumerate(PARTITIONS, 1):
+            name = system.partition(number)
+            found["DiscoveredVolumes.block.talos.dev", name] = {
+                "dev_path": f"/dev/{name}",
+                "type": "partition",
+                "parent": system.name,
+                "partition_index": number,
+                "partition_label": label,
+            }
     return found
+
+
+def _disk(disk: BlockDevice) -> Spec:
+    return {
+        "size": disk.size,
+        "io_size": 512,
+        "sector_size": 512,
+        "readonly": disk.readonly,
+        "model": disk.model,
+        "serial": disk.serial,
+        "bus_path": disk.bus_path,
+        "rotational": disk.kind == "HDD",
+        "cdrom": disk.kind == "CD",
+        "dev_path": disk.path,
+        "transport": "nvme" if disk.kind == "NVME" else "virtio",
+    }
 
 
 def _services(machine: Machine) -> dict[Name, Spec]:

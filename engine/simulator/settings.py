@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.base.errors import SettingsError
+from engine.simulator.hardware import DEFAULT_DISKS, read_disks
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class SimulatorSettings:
     `directory` keeps their disks, the control socket and the ready file (None: a private
     temporary folder, deleted at the end). `calls` is the file that gets one JSON line per call
     received. `speed` divides every duration of `timing`. `versions` are handed round the
-    machines: the Talos version of the medium each boots from before it is installed.
+    machines: the Talos version of the medium each boots from before it is installed. `disks` are
+    sets of disks in the words of `hardware`, handed round the machines that have none yet.
     """
 
     machines: int
@@ -29,6 +31,7 @@ class SimulatorSettings:
     calls: Path | None = None
     speed: float = 1.0
     versions: tuple[str, ...] = ("v1.13.0",)
+    disks: tuple[tuple[str, ...], ...] = (DEFAULT_DISKS,)
     port: int = 50000
 
     def addresses(self) -> list[str]:
@@ -50,4 +53,11 @@ class SimulatorSettings:
             raise SettingsError(f"speed: {self.speed} is no speed; use a number above 0, 1 is normal")
         if not self.versions:
             raise SettingsError("versions: none given; use for example v1.13.0")
+        if not self.disks:
+            raise SettingsError("disks: none given; use for example sda,sr0")
+        for texts in self.disks:
+            try:
+                read_disks(texts)
+            except ValueError as error:
+                raise SettingsError(f"disks: {error}") from error
         self.addresses()

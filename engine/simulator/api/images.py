@@ -14,7 +14,7 @@ import grpc
 
 from engine.simulator.api.call import Call, Handler, Value, one, timestamp
 from engine.simulator.configuration import version_of_image
-from engine.simulator.hardware import disk_at
+from engine.simulator.installing import NoDisk, usable
 from engine.simulator.refusal import Refusal, invalid, precondition
 
 _ABSENT_TAG: Final = ":missing"
@@ -61,7 +61,7 @@ async def _upgrade(call: Call) -> AsyncIterator[Value]:
     machine, image = call.machine, call.request.source.image_name
     if machine.disk.installed is None:
         raise precondition("machine is not installed")
-    async for item in _write_system(call, image):
+    async for item in _write_system(call, image, machine.disk.system):
         yield item
 
 
@@ -71,15 +71,17 @@ async def _install(call: Call) -> AsyncIterator[Value]:
         raise Refusal(grpc.StatusCode.ALREADY_EXISTS, "machine is already installed")
     if not path:
         raise invalid("destination disk is required")
-    if disk_at(path) is None:
-        yield _progress(message=f"no such disk: {path}")
+    try:
+        disk = usable(path, machine.disks)
+    except NoDisk as reason:
+        yield _progress(message=str(reason))
         yield _progress(exit_code=2)
         return
-    async for item in _write_system(call, call.request.source.image_name):
+    async for item in _write_system(call, call.request.source.image_name, disk.name):
         yield item
 
 
-async def _write_system(call: Call, image: str) -> AsyncIterator[Value]:
+async def _write_system(call: Call, image: str, disk: str) -> AsyncIterator[Value]:
     machine = call.machine
     if not image:
         raise invalid("installer image name is required")
@@ -94,7 +96,7 @@ async def _write_system(call: Call, image: str) -> AsyncIterator[Value]:
             yield _progress(message="the image carries no version")
             yield _progress(exit_code=2)
             return
-        machine.write(installed=version)
+        machine.write(installed=version, system=disk)
         yield _progress(message="installation complete")
         yield _progress(exit_code=0)
     finally:

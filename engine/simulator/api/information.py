@@ -9,7 +9,7 @@ import time
 from typing import Any, Final
 
 from engine.simulator.api.call import Call, Handler, Value, one, timestamp
-from engine.simulator.hardware import DISKS, GIB, MEMORY_KIB
+from engine.simulator.hardware import GIB, MEMORY_KIB
 from engine.simulator.services import Service
 
 _GO: Final = "go1.26.3"
@@ -56,9 +56,10 @@ async def _memory(_call: Call) -> Value:
 
 
 async def _mounts(call: Call) -> Value:
-    if not call.machine.disk.installed:
+    disk = call.machine.system_disk
+    if disk is None:
         return one({"stats": []})
-    system = f"{DISKS[0].path}6"
+    system = f"/dev/{disk.partition(6)}"
     return one(
         {"stats": [{"filesystem": system, "size": 18 * GIB, "available": 12 * GIB, "mounted_on": "/var"}]}
     )

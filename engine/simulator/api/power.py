@@ -9,7 +9,7 @@ import uuid
 from typing import Final
 
 from engine.simulator.api.call import Call, Handler, Value, one
-from engine.simulator.hardware import DISKS
+from engine.simulator.hardware import named
 from engine.simulator.machine import Order
 from engine.simulator.refusal import invalid, precondition, unknown
 
@@ -36,9 +36,8 @@ async def _shutdown(call: Call) -> Value:
 
 async def _reset(call: Call) -> Value:
     request = call.request
-    known = {disk.path for disk in DISKS}
     for path in request.user_disks_to_wipe:
-        if path not in known:
+        if named(call.machine.disks, path) is None:
             raise invalid(f"user disk {path} does not exist")
     labels = {spec.label for spec in request.system_partitions_to_wipe}
     wipe_all = not labels or bool(labels & _STATE_PARTITIONS)

@@ -8,13 +8,13 @@ from typing import Final
 import grpc
 
 from engine.simulator.api.call import Call, Handler, Value, one, timestamp
-from engine.simulator.hardware import DISKS, BlockDevice
+from engine.simulator.hardware import BlockDevice, named
 from engine.simulator.refusal import Refusal, precondition
 
 
 async def _disks(call: Call) -> Value:
-    installed = call.machine.disk.installed is not None
-    return one({"disks": [_disk(disk, system=installed and disk is DISKS[0]) for disk in DISKS]})
+    system = call.machine.system_disk
+    return one({"disks": [_disk(disk, system=disk is system) for disk in call.machine.disks]})
 
 
 def _disk(disk: BlockDevice, *, system: bool) -> Value:
@@ -34,12 +34,16 @@ def _disk(disk: BlockDevice, *, system: bool) -> Value:
 
 async def _wipe(call: Call) -> Value:
     for wanted in call.request.devices:
-        found = next((disk for disk in DISKS if disk.name == wanted.device), None)
+        found = named(call.machine.disks, f"/dev/{wanted.device}")
         if found is None:
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"blockdevice {wanted.device!r} not found")
+        if found.kind == "CD":
+            raise precondition(f"blockdevice {wanted.device!r} is a CD-ROM")
         if found.readonly:
             raise precondition(f"blockdevice {wanted.device!r} is read-only")
-        if found is DISKS[0] and call.machine.disk.installed:
+        if found.boot:
+            raise precondition(f"blockdevice {wanted.device!r} is in use")
+        if found is call.machine.system_disk:
             raise precondition(f"blockdevice {wanted.device!r} is in use by volume EPHEMERAL")
     return one()
 

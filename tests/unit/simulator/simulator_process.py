@@ -54,11 +54,18 @@ def authority(version: str = "113") -> Pair:
 class Simulation:
     """A simulator process that can be killed and started again on the same folder."""
 
-    def __init__(self, folder: Path, machines: int, speed: float = 10.0, versions: str = "v1.13.9") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        machines: int,
+        speed: float = 10.0,
+        versions: str = "v1.13.9",
+        disks: str = "sda:20,sdb:50:hdd,sr0",
+    ) -> None:
         self.folder = folder
         self.first = f"127.{_RANDOM.randint(64, 250)}.{_RANDOM.randint(1, 250)}.1"
         self.addresses = [str(ipaddress.ip_address(self.first) + index) for index in range(machines)]
-        self._arguments = [str(folder), str(machines), self.first, str(speed), versions]
+        self._arguments = [str(folder), str(machines), self.first, str(speed), versions, disks]
         self.process: subprocess.Popen[str] | None = None
         self._sockets = 0
 
