@@ -26,6 +26,8 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
         assert {key: getattr(found, key) for key in told} == told, f"{kind}: {found.message}"
     for name, value in expected.get("status", {}).items():
         assert verdict.assessment.patch.get(name) == value, name
+    for name in expected.get("keeps", ()):
+        assert name not in verdict.assessment.patch, f"status.{name} is to stay as it is"
     for family, series in expected.get("samples", {}).items():
         found_series = {
             ",".join(text for _, text in item.labels): item.value
