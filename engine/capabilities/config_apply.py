@@ -1,16 +1,20 @@
 """`talos.config.apply`: send a machine its configuration.
 
 The mode is always said (left out it would mean reboot). A reply that is lost after sending means that
-it may have been applied: the caller looks, nothing is sent again here. In a dry run a configured
+it may have been applied: the caller looks, nothing is sent again here. A machine that runs keeps its
+install disk when the configuration names none. In a dry run a configured
 machine says itself what it would do; one in maintenance mode is left alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from engine.base.values import Opaque
 from engine.capabilities.asking import OPAQUE, TEXT, TEXTS, ask, form
+from engine.capabilities.config_diff import GET, live_config
 from engine.capabilities.contract import Capability, Ports
 
 _METHOD = "machine.MachineService/ApplyConfiguration"
@@ -23,12 +27,15 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     in_maintenance = given["stage"] == "maintenance"
     if in_maintenance and ports.dry_run:
         return {"mode": "", "warnings": ["a machine in maintenance mode would be configured"]}
+    wanted = given["wanted"]
+    if not in_maintenance:
+        wanted = await _keeping_disk(ports, given)
     replies = await ask(
         ports,
         given["endpoint"],
         None if in_maintenance else given["identity"],
         _METHOD,
-        {"data": given["wanted"], "mode": "AUTO", "dry_run": ports.dry_run},
+        {"data": wanted, "mode": "AUTO", "dry_run": ports.dry_run},
         deadline_s=_DEADLINE_S,
         exclusive=True,
     )
@@ -37,6 +44,16 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     if ports.dry_run and reply.mode_details:
         warnings.append(reply.mode_details)
     return {"mode": _MODES.get(reply.mode, str(reply.mode)), "warnings": warnings}
+
+
+async def _keeping_disk(ports: Ports, given: Mapping[str, Any]) -> Opaque:
+    from engine.machineconfig.installdisk import keeping_disk, names_disk
+
+    wanted: Opaque = given["wanted"]
+    if await asyncio.to_thread(names_disk, wanted.reveal()):
+        return wanted
+    live = await live_config(ports, given["endpoint"], given["identity"])
+    return Opaque(await asyncio.to_thread(keeping_disk, live, wanted.reveal()))
 
 
 CAPABILITY = Capability(
@@ -48,5 +65,5 @@ CAPABILITY = Capability(
     input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
     output=form({"mode": TEXT, "warnings": TEXTS}),
     start=apply,
-    talos_methods=(_METHOD,),
+    talos_methods=(_METHOD, GET),
 )

@@ -1,6 +1,7 @@
 """`talos.config.diff`: where the configuration that a machine runs differs from the wanted one.
 
-Compares the parsed documents with the machine's own, never with what was sent to it earlier. The
+Compares the parsed documents with the machine's own, never with what was sent to it earlier. A wanted
+configuration that names no install disk leaves the one that the machine runs from. The
 comparison of two given texts is kept, so that a machine at rest costs one read.
 """
 
@@ -10,14 +11,14 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from engine import protocol
 from engine.base.errors import Garbled
 from engine.capabilities.asking import OPAQUE, TEXT, TEXTS, ask, form
 from engine.capabilities.contract import Capability, Ports
 
-_GET = "cosi.resource.State/Get"
+GET: Final = "cosi.resource.State/Get"
 _TYPE = "MachineConfigs.config.talos.dev"
 _NOT_CONFIGURED = "(not configured)"
 _KEPT = 4096
@@ -38,7 +39,7 @@ async def live_config(ports: Ports, address: str, bundle: Any) -> str:
     """The text of the configuration that a machine runs; raises RemoteError."""
     kind = protocol.cosi_types()[_TYPE]
     request = {"namespace": kind.namespace, "type": _TYPE, "id": kind.default_id}
-    replies = await ask(ports, address, bundle, _GET, request)
+    replies = await ask(ports, address, bundle, GET, request)
     spec: Any = protocol.message_class(kind.message).FromString(replies[0].resource.spec.proto_spec)
     return bytes(spec.yaml_marshalled).decode()
 
@@ -58,9 +59,10 @@ async def _paths(live: str, wanted: str, source: str) -> list[str]:
 def _differing(live: str, wanted: str, source: str) -> list[str]:
     from engine.machineconfig import diff as comparison
     from engine.machineconfig.errors import ConfigError
+    from engine.machineconfig.installdisk import keeping_disk
 
     try:
-        return comparison.text_paths(live, wanted)
+        return comparison.text_paths(live, keeping_disk(live, wanted))
     except ConfigError as error:
         raise Garbled(
             f"the machine's configuration cannot be read: {error}", source=source, sent="yes"
@@ -79,5 +81,5 @@ CAPABILITY = Capability(
     input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
     output=form({"differs": {"type": "boolean"}, "paths": TEXTS}),
     start=diff,
-    talos_methods=(_GET,),
+    talos_methods=(GET,),
 )

@@ -32,6 +32,7 @@ def render_config(given: Mapping[str, Any], _now: float) -> dict[str, Any]:
             machine=reveal(given.get("machine")) or {},
             disk=given.get("disk") or "",
             version=given.get("version") or "",
+            installed=bool(given.get("installed")),
         )
     if isinstance(result, Fault):
         error = {
@@ -63,6 +64,7 @@ CAPABILITY = Capability(
             "secrets": _OPAQUE,
             "machine": {"type": ["object", "null"], "x-kubernetes-preserve-unknown-fields": True},
             "disk": _TEXT,
+            "installed": {"type": "boolean"},
             "version": _TEXT,
             "whole": _TEXT,
         },

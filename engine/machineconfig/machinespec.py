@@ -27,11 +27,13 @@ def install_image(image: str, version: str) -> str:
     return f"{image or DEFAULT_IMAGE}:v{version.removeprefix('v')}"
 
 
-def patches(spec: Mapping[str, Any], disk: str, version: str) -> Iterator[tuple[str, Any]]:
+def patches(
+    spec: Mapping[str, Any], disk: str, version: str, *, installed: bool = False
+) -> Iterator[tuple[str, Any]]:
     """(name of the field, patch document) in the order of their effect.
 
     `disk` is used where the spec names none; without either there is nothing to install and no
-    image is set unless the spec names one.
+    image is set unless the spec names one. An `installed` machine needs none: it runs from its disk.
     """
     disk = spec.get("installDisk") or disk
     image = spec.get("image") or ""
@@ -39,7 +41,7 @@ def patches(spec: Mapping[str, Any], disk: str, version: str) -> Iterator[tuple[
         yield "installDisk", {"machine": {"install": {"disk": disk}}}
     if spec.get("wipe"):
         yield "wipe", {"machine": {"install": {"wipe": True}}}
-    if disk or image:
+    if disk or image or installed:
         yield "image", {"machine": {"install": {"image": install_image(image, version)}}}
     if spec.get("airGap"):
         yield (

@@ -59,10 +59,12 @@ def render(
     machine: Mapping[str, Any],
     disk: str = "",
     version: str = "",
+    installed: bool = False,
 ) -> Rendered | Fault:
     """Render one machine. `machine` is its MachineSpec, `version` its own Talos version if it has one.
 
-    The contract is the older one of the cluster's and the machine's version.
+    The contract is the older one of the cluster's and the machine's version. `installed`: it runs from
+    its disk, which need not be named and then stays.
     """
     where = ""  # the patch at hand, for the fault
     try:
@@ -71,7 +73,7 @@ def render(
         contract = older(cluster.version, version)
         config = base_config(replace(cluster, version=contract), bundle_text, role)
         version = version or cluster.version
-        for where, patch in machinespec.patches(machine, disk, version):  # noqa: B007
+        for where, patch in machinespec.patches(machine, disk, version, installed=installed):  # noqa: B007
             config = apply(config, patch_of(patch))
         for where, document in machinespec.documents(machine):  # noqa: B007
             added = decode_document(from_value(document))

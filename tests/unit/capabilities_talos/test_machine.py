@@ -9,6 +9,7 @@ import time
 
 import grpc
 import pytest
+import yaml
 from talos_node import FOREIGN, address, refuse, reply, server_context
 
 from engine import protocol
@@ -90,6 +91,27 @@ def test_a_difference_is_named_by_its_path_and_not_by_its_content(network, run):
     assert len(found["paths"]) == 1
     assert "install" in found["paths"][0]
     assert "secret" not in str(found)
+
+
+NO_DISK = "version: v1alpha1\nmachine:\n  type: worker\n  install:\n    image: x:v1.13.0\n"
+WITH_IMAGE = CONFIG + "    image: x:v1.13.0\n"
+
+
+def test_the_disk_that_a_machine_runs_from_is_no_difference_where_none_is_wanted(network, run):
+    network.node(1).handlers["Get"] = live(WITH_IMAGE)
+    found = run(DIFF, endpoint=address(1), stage="configured", wanted=Opaque(NO_DISK))
+    assert found == {"differs": False, "paths": []}
+    network.node(2).handlers["Get"] = live(CONFIG)
+    found = run(DIFF, endpoint=address(2), stage="configured", wanted=Opaque(NO_DISK))
+    assert found["paths"] == ["machine.install.image"]
+
+
+def test_a_machine_that_runs_is_sent_the_disk_that_it_runs_from(network, run):
+    seen = []
+    network.node(1).handlers |= {"Get": live(CONFIG), "ApplyConfiguration": applied(seen)}
+    run(APPLY, endpoint=address(1), stage="configured", wanted=Opaque(NO_DISK))
+    install = yaml.safe_load(seen[0].data)["machine"]["install"]
+    assert (install["disk"], install["image"]) == ("/dev/sda", "x:v1.13.0")
 
 
 def test_a_machine_in_maintenance_differs_without_being_asked(run):
