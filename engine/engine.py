@@ -122,12 +122,14 @@ class Engine:
 
     def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Put every object to work that this change concerns: itself, its owners, its readers."""
+        seen = new if new is not None else old
+        if seen is None:
+            return
         woken = self._readers.woken_by(kind, old, new)
+        itself = Key(kind, seen["metadata"].get("namespace", ""), seen["metadata"]["name"])
         if kind in self.rules.rules and new is not None and is_status_only(old, new):
-            metadata = new["metadata"]
-            key = Key(kind, metadata.get("namespace", ""), metadata["name"])
-            # The echo of what a pass itself wrote: the pass has said when it wants to run again.
-            if self.queue.is_working(key) or self._writes.made(key, new):
-                woken.discard(key)
+            echo = self.queue.is_working(itself) or self._writes.made(itself, new)
+            # Of what a pass itself wrote: the pass has said when it wants to run again.
+            woken -= {itself} if echo else set()
         for key in woken:
-            self.queue.add(key)
+            self.queue.add(key, delay_s=0.0 if key == itself else self.worker.patience.rest_s(key))

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 Result = Literal["success", "error", "requeue", "not_found"]
 DEFAULT_EVERY_S = 60.0
-SHORTEST_EVERY_S = 1.0
+SHORTEST_EVERY_S = 0.2
 """A rule that says less, or nothing that makes sense, does not run faster."""
 WAIT_S = 2.0
 """Nothing tells when a lane becomes free."""
@@ -86,7 +86,7 @@ class Worker:
     def __init__(self, hops: Hops, queue: WorkQueue) -> None:
         self._hops = hops
         self._queue = queue
-        self._patience = Patience()
+        self.patience = Patience()
         self._serial: set[str] = set()
         self._serial_lock = threading.Lock()
 
@@ -103,17 +103,19 @@ class Worker:
 
     def _turn(self, key: Key) -> None:
         rule = self._hops.rules[key.kind]
-        started = time.monotonic()
+        started, computed = time.monotonic(), time.thread_time()
         end = self.pass_over(rule, key)
+        if end.result != "not_found":
+            self.patience.spent(key, time.thread_time() - computed)
         if end.result == "error":
             self._queue.back_off(key, initial_s=rule.backoff.initial_s, max_s=rule.backoff.max_s)
         else:
             self._queue.forget(key)
             delay_s = end.delay_s
             if end.soon and delay_s is not None:
-                delay_s = self._patience.next_s(key, delay_s)
+                delay_s = self.patience.next_s(key, delay_s)
             else:
-                self._patience.forget(key)
+                self.patience.forget(key)
             if delay_s is not None:
                 self._queue.add(key, delay_s=delay_s)
         self._hops.meter.passed(rule.controller, end.result, time.monotonic() - started)
@@ -174,7 +176,7 @@ class Worker:
         self._hops.meter.drop(key)
         self._hops.readers.forget(key)
         self._hops.writes.forget(key)
-        self._patience.forget(key)
+        self.patience.gone(key)
         return PassEnd("not_found", None)
 
     def _pass(self, rule: Rule, key: Key, sight: Sight, ports: Ports) -> PassEnd:
@@ -196,7 +198,8 @@ class Worker:
         with hops.cpu:
             hops.meter.measured(rule, key, names, performed.outcomes)
             delay = self._delay(rule, names)
-        return self._end(rule, plan, performed, verdict, delay, changed=changed)
+        concerns_us = changed and _reads_what_it_wrote(rule, sight.snapshot, verdict)
+        return self._end(rule, plan, performed, verdict, delay, changed=concerns_us)
 
     def _after(self, rule: Rule, sight: Sight, plan: Plan, performed: Performed) -> Evaluation:
         """The names once more, with the outcomes in `act`; the same ones when nothing was done."""
@@ -238,3 +241,9 @@ class Worker:
             "success" if verdict.is_ready and not (performed.again or performed.waits) else "requeue"
         )
         return PassEnd(result, delay_s, performed.again or changed, *told)
+
+
+def _reads_what_it_wrote(rule: Rule, snapshot: Snapshot, verdict: Assessment) -> bool:
+    """Whether the next pass may decide otherwise for the status that this one has written."""
+    first = not snapshot.object.get("status")
+    return first or rule.remembers is None or not rule.remembers.isdisjoint(verdict.patch)

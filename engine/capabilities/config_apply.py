@@ -37,7 +37,6 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
         _METHOD,
         {"data": wanted, "mode": "AUTO", "dry_run": ports.dry_run},
         deadline_s=_DEADLINE_S,
-        exclusive=True,
     )
     reply = replies[0].messages[0]
     warnings = list(reply.warnings)

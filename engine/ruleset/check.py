@@ -13,7 +13,7 @@ from engine.ruleset.closure import Closure
 from engine.ruleset.compile_rule import Draft
 from engine.ruleset.conform import Typing
 from engine.ruleset.errors import Report
-from engine.ruleset.fields import paths_of, with_fields
+from engine.ruleset.fields import paths_of, remembered, with_fields
 from engine.ruleset.model import Rule
 from engine.ruleset.names import Names, check_cycles, check_order
 from engine.ruleset.root_types import RootTypes
@@ -50,7 +50,8 @@ def _with_fields(rule: Rule, units: dict[str, Unit]) -> Rule:
     finalize = rule.finalize
     if finalize is not None:
         finalize = replace(finalize, observe=with_fields(finalize.observe, paths))
-    return replace(rule, observe=with_fields(rule.observe, paths), finalize=finalize)
+    observe = with_fields(rule.observe, paths)
+    return replace(rule, observe=observe, finalize=finalize, remembers=remembered(units))
 
 
 def check_engine_metrics(units: Sequence[Unit], catalog: Catalog, report: Report) -> None:

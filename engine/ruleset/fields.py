@@ -39,6 +39,20 @@ def paths_of(units: Mapping[str, Unit]) -> Paths:
     return {name: frozenset(paths) for name, paths in found.items()}
 
 
+def remembered(units: Mapping[str, Unit]) -> frozenset[str] | None:
+    """The fields of the object's own status that a rule reads; None when it reads it as a whole."""
+    found: set[str] = set()
+    for unit in units.values():
+        for use in unit.uses:
+            for site in sites_of(use.form):
+                for ref in site.facts.refs:
+                    if ref.path in {("self",), ("self", "status")}:
+                        return None
+                    if ref.path[:2] == ("self", "status"):
+                        found.add(ref.path[2])
+    return frozenset(found)
+
+
 def _note(ref: Ref, units: Mapping[str, Unit], found: dict[str, set[tuple[str, ...]]]) -> None:
     name = ".".join(ref.path[:2])
     unit = units.get(name)

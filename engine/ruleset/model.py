@@ -358,6 +358,8 @@ class Rule:
     status: Mapping[str, Form] = field(default_factory=dict)
     metrics: tuple[MetricRule, ...] = ()
     finalize: Finalize | None = None
+    remembers: frozenset[str] | None = frozenset()
+    """The fields of its own status that the rule reads, None for all: only their change is worth another look."""
     crd: Mapping[str, Value] | None = None
     """The CustomResourceDefinition made from `for.schema`, for a kind that has none."""
 

@@ -77,8 +77,11 @@ def test_an_engine_at_rest_asks_and_writes_nothing(server, engine):
     assert [item.method for item in server.requests if item.method != "GET"] == []
 
 
+RESTLESS = "${if(self.status.word == to_string(now), 'same', to_string(now))}"
+
+
 def test_a_status_that_never_stays_does_not_run_as_fast_as_it_can(server):
-    engine = engine_over(server, 'on: {every: 10m}\nstatus: {word: "${to_string(now)}"}\n')
+    engine = engine_over(server, f'on: {{every: 10m}}\nstatus: {{word: "{RESTLESS}"}}\n')
     changes = []
     engine.cache.subscribe(lambda kind, old, new: changes.append(new["metadata"]["name"] if new else ""))
     engine.start()
@@ -91,6 +94,32 @@ def test_a_status_that_never_stays_does_not_run_as_fast_as_it_can(server):
         assert changes.count("restless") - before <= 6 + lasted
     finally:
         engine.stop()
+
+
+def test_a_status_that_its_rule_does_not_read_is_not_looked_at_again(server):
+    engine = engine_over(server, 'on: {every: 10m}\nstatus: {word: "${to_string(now)}"}\n')
+    engine.start()
+    try:
+        server.make()
+        until("its first status is written", lambda: (server.get().get("status") or {}).get("word"))
+        until("it rests", lambda: quiet(server, engine) and min(engine.queue._due.values()) > later(60))
+    finally:
+        engine.stop()
+
+
+def later(seconds):
+    return time.monotonic() + seconds
+
+
+def test_a_change_of_others_wakes_a_costly_reader_after_a_rest_and_its_own_at_once(server, idle):
+    reader = server.key("reader")
+    idle.worker.patience.spent(reader, 0.04)
+    idle._readers.note(reader, {server.key(): None}, set())
+    old = widget(resourceVersion="1", namespace=server.namespace)
+    new = widget(resourceVersion="2", namespace=server.namespace, spec={"size": 2})
+    idle._changed(WIDGET, old, new)
+    assert idle.queue.due() == [server.key()]
+    assert 0.2 < idle.queue._due[reader] - time.monotonic() <= 0.4
 
 
 @pytest.fixture
