@@ -37,10 +37,11 @@ class Unknown:
 class Opaque:
     """A secret text. It compares equal by content and shows itself as `***`."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_digest", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._digest = ""
 
     def reveal(self) -> str:
         """The secret itself; only for Secret data, a capability's input or an identity."""
@@ -48,7 +49,9 @@ class Opaque:
 
     def digest(self) -> str:
         """Sixteen hex digits that tell two secrets apart and say nothing about either."""
-        return hashlib.blake2b(self._text.encode(), digest_size=8).hexdigest()
+        if not self._digest:
+            self._digest = hashlib.blake2b(self._text.encode(), digest_size=8).hexdigest()
+        return self._digest
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Opaque) and hmac.compare_digest(self._text.encode(), other._text.encode())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,7 +144,7 @@ class Observer:
         longest = max(rule.deadline_s for rule, _ in network)
 
         async def gather() -> list[list[Any]]:
-            return await asyncio.gather(*(_all(rule, reads) for rule, reads in network))
+            return await _concurrently([_all(rule, reads) for rule, reads in network])
 
         try:
             answers: list[list[Any]] = self._run(gather(), timeout_s=longest + _HOP_SLACK_S)
@@ -178,7 +178,12 @@ class Observer:
 
 
 async def _all(rule: ObserveRule, reads: list[Read]) -> list[Any]:
-    return list(await asyncio.gather(*(_one(rule, read) for read in reads)))
+    return await _concurrently([_one(rule, read) for read in reads])
+
+
+async def _concurrently(works: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """What each gives; a single one, the usual case, needs no task of its own."""
+    return [await works[0]] if len(works) == 1 else list(await asyncio.gather(*works))
 
 
 async def _one(rule: ObserveRule, read: Read) -> Any:

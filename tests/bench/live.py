@@ -50,7 +50,7 @@ def live_pass(folder: Path) -> list[Figure]:
         mine, total = statistics.median(own), statistics.median(whole)
         return [
             Figure("a whole pass over one machine at rest: the worker's thread", mine, "ms", 1.0),
-            Figure("  its reads (five unary calls), loop, gRPC and TLS", total - mine, "ms", 2.0),
+            Figure("  its reads (four unary calls), loop, gRPC and TLS", total - mine, "ms", 2.0),
         ]
 
 

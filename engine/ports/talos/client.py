@@ -183,7 +183,10 @@ async def _exchange(
     reply = protocol.message_class(known.output.full_name)
     serialize = type(request).SerializeToString
     if not known.server_streaming:
-        unary = connection.channel.unary_unary(f"/{method}", serialize, reply.FromString)
+        unary = connection.unary.get(method)
+        if unary is None:
+            unary = connection.channel.unary_unary(f"/{method}", serialize, reply.FromString)
+            connection.unary[method] = unary
         return [await unary(request, timeout=deadline_s)]
     stream = connection.channel.unary_stream(f"/{method}", serialize, reply.FromString)(
         request, timeout=deadline_s

@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -53,6 +54,8 @@ class Connection:
         self.users = 0
         self.used_at = 0.0
         self.closed = False
+        self.unary: dict[str, Any] = {}
+        """What calls a unary method, by its name: made once for each channel."""
 
     @property
     def requests(self) -> int:
@@ -103,6 +106,16 @@ class Connections:
         nothing was sent then.
         """
         key = address, identity.digest if identity is not None else ""
+        kept = None if exclusive else self._kept.get(key)
+        if kept is not None and not kept.closed:
+            # The usual case, without a deadline of its own: there is nothing to wait for.
+            self._kept.move_to_end(key)
+            kept.users += 1
+            try:
+                yield kept
+            finally:
+                self._give_back(kept)
+            return
         try:
             async with asyncio.timeout_at(until):
                 opening = self._open(address, identity, None) if exclusive else self._shared(key, identity)
