@@ -27,7 +27,9 @@ from engine.settings import Settings
 from tests.bench.figures import Figure
 from tests.sim.shipped import QUICKSTART, ROOT, until
 
-PASSES = 400
+BATCHES = 12
+PASSES = 100
+"""Of a batch. Other tenants of the machine halve its speed now and then: the quietest batch counts."""
 
 
 def live_pass(folder: Path) -> list[Figure]:
@@ -40,14 +42,17 @@ def live_pass(folder: Path) -> list[Figure]:
         rule = engine.rules.rules[kind]
         for _ in range(20):
             engine.worker.pass_over(rule, key)
-        own, whole = [], []
-        for _ in range(PASSES):
-            thread, process = time.thread_time_ns(), time.process_time_ns()
-            end = engine.worker.pass_over(rule, key)
-            own.append((time.thread_time_ns() - thread) / 1e6)
-            whole.append((time.process_time_ns() - process) / 1e6)
-            assert end.result == "success", end
-        mine, total = statistics.median(own), statistics.median(whole)
+        batches = []
+        for _ in range(BATCHES):
+            own, whole = [], []
+            for _ in range(PASSES):
+                thread, process = time.thread_time_ns(), time.process_time_ns()
+                end = engine.worker.pass_over(rule, key)
+                own.append((time.thread_time_ns() - thread) / 1e6)
+                whole.append((time.process_time_ns() - process) / 1e6)
+                assert end.result == "success", end
+            batches.append((statistics.median(whole), statistics.median(own)))
+        total, mine = min(batches)
         return [
             Figure("a whole pass over one machine at rest: the worker's thread", mine, "ms", 1.0),
             Figure("  its reads (four unary calls), loop, gRPC and TLS", total - mine, "ms", 2.0),

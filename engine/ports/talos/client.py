@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import grpc
@@ -202,11 +203,21 @@ async def _exchange(
 
 def _check_metadata(reply: Any, source: str, method: str) -> None:
     """Errors of a fan-out hide inside an OK reply; source: common.Metadata of the Talos API."""
-    fields = reply.DESCRIPTOR.fields_by_name
-    parts = reply.messages if "messages" in fields else [reply]
-    for part in parts:
-        if "metadata" in part.DESCRIPTOR.fields_by_name and part.metadata.error:
+    many, told = _metadata_of(reply.DESCRIPTOR)
+    if not told:
+        return
+    for part in reply.messages if many else (reply,):
+        if part.metadata.error:
             raise of_node(part.metadata.status.code, part.metadata.error, source, method)
+
+
+@lru_cache(maxsize=512)
+def _metadata_of(descriptor: Any) -> tuple[bool, bool]:
+    """Whether a reply has a part for each node, and whether a part has metadata."""
+    fields = descriptor.fields_by_name
+    many = "messages" in fields
+    part = fields["messages"].message_type if many else descriptor
+    return many, part is not None and "metadata" in part.fields_by_name
 
 
 __all__ = ["CallRecord", "Identity", "TalosClient"]
