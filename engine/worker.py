@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.act import Actor
 from engine.act.perform import Performed
-from engine.base.errors import Conflict, EngineError, ExpressionError, Missing
+from engine.base.errors import Conflict, EngineError, ExpressionError, Missing, RemoteError
 from engine.base.kinds import Key, Kind
 from engine.base.model import Outcome, Plan, Snapshot
 from engine.base.values import Unknown
@@ -51,7 +51,7 @@ STALE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PassEnd:
-    """How a pass ended; `delay_s` None means: only a change brings it back.
+    """How a pass ended; `delay_s` None means: only a change brings it back, or the back-off of an error.
 
     `soon`: something was changed or has to be looked at again; `delay_s` is the longest wait for that.
     """
@@ -108,7 +108,10 @@ class Worker:
         if end.result != "not_found":
             self.patience.spent(key, time.thread_time() - computed)
         if end.result == "error":
-            self._queue.back_off(key, initial_s=rule.backoff.initial_s, max_s=rule.backoff.max_s)
+            least_s = end.delay_s or 0.0
+            self._queue.back_off(
+                key, initial_s=rule.backoff.initial_s, max_s=rule.backoff.max_s, least_s=least_s
+            )
         else:
             self._queue.forget(key)
             delay_s = end.delay_s
@@ -131,6 +134,7 @@ class Worker:
             return PassEnd("requeue", rule.backoff.max_s, soon=True)
         except EngineError as error:
             log.warning("%s: %s", key, error)
+            return PassEnd("error", _asked_for([error]))
         except Exception:
             log.exception("%s: the pass ended with a bug of ours", key)
         return PassEnd("error", None)
@@ -232,7 +236,7 @@ class Worker:
         failed = [item for item in performed.outcomes if item.status == "failed"]
         told = verdict, plan, performed.outcomes
         if verdict.errors or any(not isinstance(item.error, Conflict) for item in failed):
-            return PassEnd("error", None, False, *told)
+            return PassEnd("error", _asked_for(item.error for item in failed), False, *told)
         if failed:
             return PassEnd("requeue", rule.backoff.max_s, True, *told)
         if performed.waits:
@@ -241,6 +245,13 @@ class Worker:
             "success" if verdict.is_ready and not (performed.again or performed.waits) else "requeue"
         )
         return PassEnd(result, delay_s, performed.again or changed, *told)
+
+
+def _asked_for(errors: Iterable[Exception | None]) -> float | None:
+    """How long the other sides have asked to be left alone."""
+    return max(
+        (error.retry_after_s or 0.0 for error in errors if isinstance(error, RemoteError)), default=None
+    )
 
 
 def _reads_what_it_wrote(rule: Rule, snapshot: Snapshot, verdict: Assessment) -> bool:

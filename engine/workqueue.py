@@ -102,14 +102,17 @@ class WorkQueue:
             if self._shut:
                 self._changed.notify_all()
 
-    def back_off(self, key: Key, *, initial_s: float, max_s: float) -> float:
-        """Add the key after its next delay, up to `initial_s` doubled with every failure; gives the delay."""
+    def back_off(self, key: Key, *, initial_s: float, max_s: float, least_s: float = 0.0) -> float:
+        """Add the key after its next delay, up to `initial_s` doubled with every failure; gives the delay.
+
+        `least_s`: what the other side has asked for; more than `max_s` is not granted.
+        """
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
             longest = min(max_s, initial_s * 2.0 ** min(failures, _MOST_DOUBLINGS))
             # Never less than half: what failed has to have a moment to become better.
-            delay_s = longest * (0.5 + 0.5 * self._jitter())
+            delay_s = max(longest * (0.5 + 0.5 * self._jitter()), min(least_s, max_s))
             if self._observer is not None:
                 self._observer.retried(key)
         self.add(key, delay_s=delay_s)

@@ -154,6 +154,13 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
                 name_node, "unknown-resource", f"no Talos resource `{text(name_node)}` is known", hint
             )
         return None
+    if found.sensitive:
+        compiler.report.add(
+            name_node or source,
+            "sensitive-resource",
+            f"{text(name_node)} holds keys; what a rule reads may end up in a status, an event or a metric",
+            "use a capability that answers without them, such as `call: talos.config.diff`",
+        )
     verb = "Get" if single is not None else "List"
     compiler.operations.add(f"cosi.resource.State/{verb}")
     if single is not None and wanted is None and not found.default_id:

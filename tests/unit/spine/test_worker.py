@@ -107,6 +107,12 @@ def test_how_a_step_fails_decides_the_result(over, error, result):
     assert over.turn().result == result
 
 
+def test_whoever_asks_for_a_pause_is_left_alone_for_that_long(over):
+    ANSWERS.update({"a": GO, "change:x": Throttled("later", retry_after_s=7.0)})
+    over.server.make()
+    assert over.turn().delay_s == 7.0
+
+
 @pytest.mark.parametrize(
     ("error", "result"),
     [

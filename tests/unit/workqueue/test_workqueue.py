@@ -123,6 +123,11 @@ def test_failures_double_the_delay_up_to_a_limit_until_forgotten(queue, clock):
     assert queue.back_off(B, initial_s=1, max_s=10) == 1
 
 
+def test_a_failure_waits_as_long_as_the_other_side_asks_within_the_limit(queue, clock):
+    assert queue.back_off(A, initial_s=1, max_s=10, least_s=7) == 7
+    assert queue.back_off(B, initial_s=1, max_s=10, least_s=60) == 10
+
+
 def test_jitter_spreads_the_delay_over_its_upper_half(clock):
     chance = random.Random(3)
     queue = WorkQueue(clock, jitter=chance.random)
