@@ -292,7 +292,7 @@ def test_what_becomes_of_a_key_follows_the_result(over):
     over.caught_up()
     assert run(over, key) == [("forget",), ("add", 30.0), ("done",)]
     ANSWERS.update({"a": GO, "change:x": Refused("no")})
-    assert run(over, key) == [("back_off", 1.0, 8.0), ("done",)]
+    assert run(over, key) == [("back_off", 1.0, 8.0, 0.0), ("done",)]
 
 
 def test_passes_that_change_something_every_time_become_slower_and_a_quiet_one_ends_that(over):
