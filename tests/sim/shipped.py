@@ -53,6 +53,7 @@ class Shipped:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.output = folder.parent / f"{folder.name}.log"
+        self._clients: list[KubeClient] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the engine with its folder and these further arguments."""
@@ -113,18 +114,31 @@ class Shipped:
         return {entry["address"]: entry for entry in self.control(op="list")["machines"]}
 
     def client(self) -> KubeClient:
-        """A client of the embedded API; waits until it is there."""
+        """A client of the embedded API; waits until it is there. It lasts as long as this Shipped."""
 
         def connected() -> KubeClient | None:
             try:
                 client = KubeClient.connect(self.folder / "kubeconfig")
+            except SettingsError:
+                return None
+            self._clients.append(client)
+            try:
                 client.kind_named(API, "TalosCluster")
-            except (SettingsError, RemoteError):
+            except RemoteError:
                 return None
             return client
 
         found: KubeClient = until("the embedded API answers", connected)
         return found
+
+    def close(self) -> None:
+        """Close the clients and end every process that was started, the simulator included."""
+        for client in self._clients:
+            client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        _end_simulator(self.folder)
 
     def get(self, client: KubeClient, kind: str, name: str) -> dict[str, Any]:
         """One object of ours in the namespace default."""
@@ -150,10 +164,7 @@ def shipped(folder: Path) -> Iterator[Shipped]:
     try:
         yield run
     finally:
-        if run.process is not None and run.process.poll() is None:
-            run.process.kill()
-            run.process.wait()
-        _end_simulator(folder)
+        run.close()
 
 
 def _end_simulator(folder: Path) -> None:
