@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine.base.errors import SettingsError
 
+CONTROL_SOCKET = "api-control.sock"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 15.0
 _TAKE_OVER_S = 5
@@ -46,6 +47,7 @@ class EmbeddedApi:
                 [
                     *(sys.executable, "-m", "engine.standalone", str(self._folder)),
                     *("--with-parent", "--wait", str(_TAKE_OVER_S)),
+                    *("--control", str(self._folder / CONTROL_SOCKET)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -26,67 +26,37 @@ The reply is {"ok": true, ...} or {"ok": false, "error": text}.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from engine.base.control import ControlSocket
+from engine.base.kills import kill_in
 from engine.simulator.faults import EFFECTS, Effect, Fault, Faults
 from engine.simulator.fleet import Fleet
 from engine.simulator.interventions import Interventions, Request, describe
 from engine.simulator.machine import Machine
-from engine.simulator.mutations import MOMENTS, Kill, Mutations
+from engine.simulator.mutations import Mutations
 
 
 class Control:
     """Serves the socket at `path`."""
 
     def __init__(self, path: Path, fleet: Fleet, faults: Faults, mutations: Mutations) -> None:
-        self._path = path
+        self._socket = ControlSocket(path, self._carry_out)
         self._fleet = fleet
         self._faults = faults
         self._mutations = mutations
         self._interventions = Interventions(fleet)
-        self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._path.unlink(missing_ok=True)
-        # A unix address holds 107 bytes and the folder may lie deep: name it by its descriptor.
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        before = os.umask(0o177)
-        try:
-            place = f"/proc/self/fd/{folder}/{self._path.name}"
-            self._server = await asyncio.start_unix_server(self._serve, place)
-        finally:
-            os.umask(before)
-            os.close(folder)
+        await self._socket.start()
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._path.unlink(missing_ok=True)
+        await self._socket.stop()
         await self._interventions.stop()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                writer.write((json.dumps(await self._answer(line)) + "\n").encode())
-                await writer.drain()
-        except (ConnectionError, ValueError):
-            pass
-        finally:
-            writer.close()
-
-    async def _answer(self, line: bytes) -> Mapping[str, Any]:
-        try:
-            request = json.loads(line)
-            return {"ok": True, **await self._carry_out(request["op"], request)}
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
     async def _carry_out(self, name: str, request: Request) -> Mapping[str, Any]:
         if name == "list":
@@ -98,7 +68,7 @@ class Control:
         elif name == "clear-faults":
             self._faults.clear()
         elif name == "kill":
-            self._mutations.order(_kill(request))
+            self._mutations.order(kill_in(request))
         elif name == "count":
             self._mutations.order(None)
         else:
@@ -128,15 +98,3 @@ def _fault(request: Request) -> Fault:
         count=int(request.get("count", -1 if slow else 1)),
         seconds=seconds,
     )
-
-
-def _kill(request: Request) -> Kill:
-    pid, call, moment = int(request["pid"]), int(request.get("call", 1)), request["moment"]
-    if pid <= 1 or pid == os.getpid():
-        raise ValueError(f"pid {pid}: only another process can be killed")
-    os.kill(pid, 0)
-    if call < 1:
-        raise ValueError(f"call {call}: calls are counted from 1")
-    if moment not in MOMENTS:
-        raise ValueError(f"moment {moment!r}: one of {', '.join(MOMENTS)}")
-    return Kill(pid, call, moment)

@@ -8,10 +8,7 @@ changes what a call does to a machine: it is carried out whole or not at all. Ne
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -19,7 +16,8 @@ import grpc.aio
 
 from engine.simulator.faults import Faults
 from engine.simulator.front import Peer
-from engine.simulator.mutations import Kill, Mutations
+from engine.simulator.machine import Machine
+from engine.simulator.mutations import Mutations
 from engine.simulator.refusal import Refusal
 
 Item = TypeVar("Item")
@@ -32,7 +30,7 @@ class Meddling:
         self, faults: Faults, mutations: Mutations, peer: Peer, target: str, method: str, request: Any
     ) -> None:
         self._peer = peer
-        self._mutation, self._kill = mutations.receive(target, method, request)
+        self._mutation, self._kill = mutations.receive(target, method, request, _etcd(peer.machine))
         self._fault = faults.take(peer.machine.address, method)
         self._delay = faults.delay(peer.machine.address, method)
 
@@ -42,7 +40,7 @@ class Meddling:
             await self._kill_and_hang()
         if self._kill is not None and self._kill.moment == "replied":
             kill, reply_left = self._kill, self._peer.relay.when_sent
-            context.add_done_callback(lambda _: reply_left(lambda: _kill(kill)))  # type: ignore[arg-type]  # a class in the stubs
+            context.add_done_callback(lambda _: reply_left(kill.carry_out))  # type: ignore[arg-type]  # a class in the stubs
         if self._fault is not None and self._fault.effect == "fail":
             raise Refusal(self._fault.code, self._fault.message)
 
@@ -85,7 +83,7 @@ class Meddling:
 
     async def _kill_and_hang(self) -> NoReturn:
         assert self._kill is not None
-        _kill(self._kill)
+        self._kill.carry_out()
         await self._hang()
 
     async def _hang(self) -> NoReturn:
@@ -98,6 +96,12 @@ class Meddling:
         raise AssertionError("an event that nobody sets was set")
 
 
-def _kill(kill: Kill) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(kill.pid, signal.SIGKILL)
+def _etcd(machine: Machine) -> Mapping[str, int] | None:
+    """Voting members, those that run, and whether this machine's is one of these; None without a member."""
+    found = machine.cluster.etcd_of(machine) if machine.cluster is not None else None
+    if found is None or machine.cluster is None:
+        return None
+    known, member = found
+    voters = {each.id for each in known.members if not each.learner}
+    running = machine.cluster.running(known.key) & voters
+    return {"voters": len(voters), "running": len(running), "own": int(member.id in running)}

@@ -10,10 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final
 
-Moment: TypeAlias = Literal["before", "after", "replied"]
-MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
+from engine.base.kills import Kill, Moment
 
 _MACHINE: Final = "machine.MachineService/"
 _NAMES: Final = (
@@ -58,23 +57,19 @@ MUTATING: Final = frozenset(
 
 @dataclass(slots=True)
 class Mutation:
-    """One call: `code` is empty while it is under way or was never carried out, `killed` the moment at which its caller was killed."""
+    """One call: `code` is empty while it is under way or was never carried out, `killed` the moment at which its caller was killed.
+
+    `etcd` counts the members of the machine's etcd cluster when the call came in: those that vote, those
+    of them that run, and whether the machine has one of these (0 or 1); None when it has no member.
+    """
 
     number: int
     time: float
     machine: str
     method: str
+    etcd: Mapping[str, int] | None = None
     code: str = ""
     killed: Moment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Kill process `pid` at the `call`-th mutating call from now, at this moment of it."""
-
-    pid: int
-    call: int
-    moment: Moment
 
 
 class Mutations:
@@ -88,11 +83,13 @@ class Mutations:
         """Begin to count anew, with this order and no other one (None: only count)."""
         self._calls, self._kill = [], kill
 
-    def receive(self, machine: str, method: str, request: Any) -> tuple[Mutation | None, Kill | None]:
+    def receive(
+        self, machine: str, method: str, request: Any, etcd: Mapping[str, int] | None = None
+    ) -> tuple[Mutation | None, Kill | None]:
         """Note a call that has come in, if it would change something; the kill that meets it, used up by that."""
         if method not in MUTATING or getattr(request, "dry_run", False):
             return None, None
-        mutation = Mutation(len(self._calls) + 1, time.time(), machine, method)
+        mutation = Mutation(len(self._calls) + 1, time.time(), machine, method, etcd)
         self._calls.append(mutation)
         if self._kill is None or self._kill.call != mutation.number:
             return mutation, None
@@ -108,6 +105,7 @@ class Mutations:
                 "time": round(call.time, 3),
                 "machine": call.machine,
                 "method": call.method,
+                "etcd": call.etcd,
                 "code": call.code or None,
                 "killed": call.killed,
             }

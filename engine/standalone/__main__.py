@@ -1,4 +1,4 @@
-"""`python -m engine.standalone DIR [--port P] [--crds DIR]`: the embedded API as a process of its own.
+"""`python -m engine.standalone DIR [--port P] [--crds DIR] [--control SOCKET]`: the embedded API as a process of its own.
 
 Prints one line when it serves and ends on SIGINT or SIGTERM, or with `--with-parent` when its standard
 input ends, as it does when whoever started it is gone; exit code 2 when it cannot start.
@@ -25,12 +25,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0: that of the last run, or a free one")
     parser.add_argument("--crds", type=Path, help="a folder of CustomResourceDefinitions (*.yaml)")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a directory in use")
+    parser.add_argument("--control", type=Path, help="a socket for orders about its callers; see `control`")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     # Blocked before the server's thread exists, so that only sigwait below receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     crds = options.crds or asset("schemas", "crds")
-    api = StandaloneApi(options.directory, crds, options.port, wait_s=options.wait)
+    api = StandaloneApi(options.directory, crds, options.port, wait_s=options.wait, control=options.control)
     try:
         api.start()
     except StandaloneError as error:

@@ -132,12 +132,22 @@ class Api:
         if review is not None and request.method == "POST":
             body = decode(request.body, request.media_type)
             return Answer(encode(answer(review, body, self._token)), 201)
-        served = self._cluster.catalog.find(target.group, target.version, target.plural)
-        if served is None or not _fits(served, target):
+        served = self.served(target)
+        if served is None:
             raise failures.not_served()
         if target.name:
             return self._single(request, served, target)
         return self._collection(request, served, target)
+
+    def served(self, target: Target) -> Served | None:
+        """The kind that a URL asks for; None when there is no such one, or it has no such URL."""
+        served = self._cluster.catalog.find(target.group, target.version, target.plural)
+        return served if served is not None and _fits(served, target) else None
+
+    @property
+    def revision(self) -> int:
+        """The newest resourceVersion."""
+        return self._cluster.store.revision
 
     def _fixed(self, request: Request) -> Answer | None:
         if request.method != "GET":

@@ -15,6 +15,8 @@ from aiohttp import web
 from engine.standalone.api import Answer, Api, Renderer, Request, encode, joined_warnings
 from engine.standalone.decoding import MAX_BODY_BYTES
 from engine.standalone.failures import ApiFailure, bad_request, storage_failed
+from engine.standalone.meddling import Meddling
+from engine.standalone.mutations import Mutations
 from engine.standalone.watching import Watch
 
 _HEALTH = {"/healthz", "/livez", "/readyz"}
@@ -24,9 +26,10 @@ _LOG = logging.getLogger(__name__)
 class Edge:
     """The handler of every request."""
 
-    def __init__(self, api: Api, token: str) -> None:
+    def __init__(self, api: Api, token: str, mutations: Mutations | None = None) -> None:
         self._api = api
         self._expected = f"Bearer {token}".encode()
+        self._mutations = mutations
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -34,7 +37,19 @@ class Edge:
             if request.path in _HEALTH:
                 return web.Response(text="ok")
             self._let_in(request)
-            answer = self._api.handle(await _read(request))
+            asked = await _read(request)
+        except ApiFailure as failure:
+            return _refusal(failure)
+        meddling = Meddling(self._mutations, self._api, asked)
+        await meddling.before(request)
+        response = await self._answered(request, asked)
+        meddling.carried_out(response.status, self._api.revision)
+        await meddling.after(request, response)
+        return response
+
+    async def _answered(self, request: web.BaseRequest, asked: Request) -> web.StreamResponse:
+        try:
+            answer = self._api.handle(asked)
             if answer.watch is not None and answer.render is not None:
                 return await _stream(request, answer.watch, answer.render)
             return _respond(answer)

@@ -21,9 +21,11 @@ from aiohttp import web
 
 from engine.standalone.api import Api
 from engine.standalone.cluster import Cluster
+from engine.standalone.control import control_socket
 from engine.standalone.credentials import Credentials, credentials, last_port, write_kubeconfig
 from engine.standalone.failures import StandaloneError
 from engine.standalone.http import Edge
+from engine.standalone.mutations import Mutations
 from engine.standalone.storage import DEFAULT_LOG_LIMIT
 
 _LOOPBACK = "127.0.0.1"
@@ -39,6 +41,7 @@ class StandaloneApi:
 
     `port` 0 takes the port of the last run, or a free one. `log_limit` bounds the event log, in changes.
     `wait_s` is how long a directory may still be in use by another process that is just ending.
+    `control` is where it takes orders about its callers (`control`); None: nowhere.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class StandaloneApi:
         *,
         log_limit: int = DEFAULT_LOG_LIMIT,
         wait_s: float = 0.0,
+        control: Path | None = None,
     ) -> None:
         self._directory = directory
         self._crd_directory = crd_directory
         self._port = port
         self._log_limit = log_limit
         self._wait_s = wait_s
+        self._control = control
         self._lock: int | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -121,17 +126,24 @@ class StandaloneApi:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         held = credentials(self._directory)
         cluster = Cluster(self._directory / "objects.db", self._crd_directory, log_limit=self._log_limit)
-        edge = Edge(Api(cluster, held.token), held.token)
+        mutations = Mutations() if self._control is not None else None
+        edge = Edge(Api(cluster, held.token), held.token, mutations)
         server = web.Server(edge.handle, handler_cancellation=True, keepalive_timeout=_KEEPALIVE_S)
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         sweeping = asyncio.create_task(cluster.collector.run())
+        orders = None
         try:
+            if self._control is not None and mutations is not None:
+                orders = control_socket(self._control, mutations)
+                await orders.start()
             self._port = await self._listen(runner, held)
             write_kubeconfig(self.kubeconfig, held, self._port)
             started.set_result(None)
             await self._ending.wait()
         finally:
+            if orders is not None:
+                await orders.stop()
             sweeping.cancel()
             open_connections = [connection.transport for connection in server.connections]
             await runner.cleanup()
