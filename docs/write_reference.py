@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -80,10 +81,20 @@ def abilities() -> Iterator[str]:
     yield from _table(("Capability", "Effect", "What it does", "Input"), rows)
 
 
+def rule_files() -> Iterator[Path]:
+    """The shipped rules, each followed by its chapters in their order, and the parts."""
+    for path in sorted(asset("rules").glob("*.yaml")):
+        yield path
+        for document in parse_documents(path.read_text("utf-8"), path.name):
+            for chapter in plain(document).get("chapters") or ():
+                yield path.with_suffix("") / f"{chapter}.yaml"
+    yield from sorted(asset("rules").glob("parts/*.yaml"))
+
+
 def metrics() -> Iterator[str]:
     """The metrics that the shipped rules declare."""
     rows = []
-    for path in sorted([*asset("rules").glob("*.yaml"), *asset("rules").glob("parts/*.yaml")]):
+    for path in rule_files():
         for document in parse_documents(path.read_text("utf-8"), path.name):
             for metric in plain(document).get("metrics") or ():
                 labels = ", ".join(f"`{label}`" for label in metric.get("labels", {}))
@@ -94,15 +105,16 @@ def metrics() -> Iterator[str]:
 def conditions() -> Iterator[str]:
     """The conditions that the shipped rules set, by kind."""
     rows = []
-    for path in sorted(asset("rules").glob("*.yaml")):
+    for path in rule_files():
         for document in parse_documents(path.read_text("utf-8"), path.name):
             rule = plain(document)
-            for condition in rule.get("conditions") or ():
+            kind = rule.get("of") or rule.get("for", {}).get("kind")
+            for condition in rule.get("conditions") or () if kind else ():
                 lines = condition.get("unless") or [condition]
                 named = dict.fromkeys(str(line.get("reason", "$")) for line in lines)
                 reasons = ", ".join(f"`{reason}`" for reason in named if not reason.startswith("$"))
                 counts = "" if condition.get("counts", True) else "no"
-                rows.append((rule["for"]["kind"], f"`{condition['type']}`", reasons, counts))
+                rows.append((kind, f"`{condition['type']}`", reasons, counts))
     yield from _table(("Kind", "Condition", "Reasons when it is not True", "Part of Ready"), rows)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(paths: Sequence[Path], output: str) -> int:
     """Check the rule files and folders PATHS; without any, the shipped ones.
 
-    Shape, names, types and safety are checked, across files. A folder means its *.yaml files and its parts/.
+    Shape, names, types and safety are checked, across files. A folder means its *.yaml files, their chapters and its parts/.
 
     \b
     Examples:

@@ -98,7 +98,8 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
     named = [
         item for section in (*sections, source.final_observe, source.final_steps) for item in section.values()
     ]
-    incomplete = compiler.builder.failed or bool(source.document.broken) or any(item.broken for item in named)
+    broken = any(file.broken for file in source.files) or any(item.broken for item in named)
+    incomplete = compiler.builder.failed or broken
     return Draft(rule, source, schema, units, incomplete)
 
 
@@ -186,7 +187,7 @@ def _finalize(compiler: Compiler, units: dict[str, Unit], source: Source) -> Fin
     if source.finalizer is None:
         if node is not None:
             compiler.report.add(
-                source.root.keys["finalize"],
+                node,
                 "missing-key",
                 "`finalize.name` is missing",
                 "name the finalizer",

@@ -1,19 +1,23 @@
 """Rule files from the disk: found, parsed, and their shape checked.
 
-The only module of the loader that reads rule files. A folder stands for the `*.yaml` in it and for
-the parts in its `parts/`. Never looks into expressions. Neighbours: `parts` merges documents,
-`schema` judges their shape.
+The only module of the loader that reads rule files. A folder stands for the `*.yaml` in it, for the
+parts in its `parts/` and for the chapters below it. Never looks into expressions. Neighbours: `chapters`
+and `parts` say what belongs together, `schema` judges the shape.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from typing import Final
 
 from engine.base.yamlnodes import MapNode, ScalarNode, YamlProblems, parse_document
 from engine.ruleset.errors import Report, suggest
 from engine.ruleset.schema import SCHEMAS, Path, check_shape
+
+_CHAPTER: Final = re.compile(rb"^kind:\s*Chapter\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +50,7 @@ class Documents:
         self._read: dict[FilePath, Document | None] = {}
 
     def load(self, paths: Sequence[FilePath]) -> list[Document]:
-        """The rule and metrics documents of `paths`; parts are read too, for their own mistakes."""
+        """The documents of `paths`; parts are read too, for their own mistakes, and chapters without a rule."""
         found = [self.read(path) for path in self._files(paths)]
         return [document for document in found if document is not None and document.kind != "Part"]
 
@@ -59,6 +63,10 @@ class Documents:
         """The parts that `rule` could use."""
         return sorted(path.stem for path in (rule.path.parent / "parts").glob("*.yaml"))
 
+    def in_folder(self, folder: FilePath) -> list[FilePath]:
+        """The YAML files of a folder, in the order of their names; none when there is no such folder."""
+        return sorted(folder.glob("*.yaml"))
+
     def _files(self, paths: Iterable[FilePath]) -> list[FilePath]:
         files: dict[FilePath, None] = {}
         for path in paths:
@@ -66,7 +74,7 @@ class Documents:
                 inside = sorted(path.glob("*.yaml")) + sorted(path.glob("parts/*.yaml"))
                 if not inside:
                     self._report.add_file(str(path), "no-rules", "no *.yaml file is in this folder")
-                files.update(dict.fromkeys(inside))
+                files.update(dict.fromkeys([*inside, *_without_rule(path)]))
             else:
                 files[path] = None
         return list(files)
@@ -104,3 +112,10 @@ class Documents:
         hint = suggest(node.text, SCHEMAS) if isinstance(node, ScalarNode) else ""
         self._report.add(node or root, "unknown-kind", message, hint)
         return ""
+
+
+def _without_rule(folder: FilePath) -> list[FilePath]:
+    """Chapters in folders that are named for no rule. What else lies in such a folder is not ours."""
+    below = [path for path in sorted(folder.glob("*/*.yaml")) if not path.parent.name.startswith(".")]
+    alone = [path for path in below if not path.parent.with_suffix(".yaml").is_file()]
+    return [path for path in alone if path.is_file() and _CHAPTER.search(path.read_bytes())]

@@ -1,6 +1,6 @@
 """Rule files to a RuleSet, or every mistake in them at once.
 
-`load_rules` is the way in: files -> shape -> parts -> compiled model -> names, types, safety. Reading
+`load_rules` is the way in: files -> shape -> parts and chapters -> compiled model -> names, types, safety. Reading
 files is the only I/O. A file with a mistake of shape is still checked as far as it can be, so that
 nobody mends one mistake only to meet the next. Neighbours: the cli and app call it, `catalog` says
 what may be named.
@@ -18,6 +18,7 @@ from engine.base.yamlnodes import MapNode, plain
 from engine.ruleset.agreement import check_agreement
 from engine.ruleset.build import Builder
 from engine.ruleset.catalog import Catalog, definitions
+from engine.ruleset.chapters import report_loose
 from engine.ruleset.check import check_engine_metrics, check_rule
 from engine.ruleset.compile_context import Compiler
 from engine.ruleset.compile_metrics import compile_metric
@@ -31,7 +32,7 @@ from engine.ruleset.references import LetSources
 
 
 def load_rules(paths: Sequence[Path], catalog: Catalog) -> RuleSet:
-    """The rules of `paths` (files, or folders with *.yaml and parts/).
+    """The rules of `paths` (files, or folders with *.yaml, parts/ and chapters).
 
     Raises RuleErrors with every mistake found, ordered by file and place.
     """
@@ -46,11 +47,14 @@ def load_rules(paths: Sequence[Path], catalog: Catalog) -> RuleSet:
             kinds[document] = kind, crd
             catalog = _with_crd(catalog, crd)
     _report_rivals(kinds, report)
+    report_loose(found, documents, report)
     drafts = []
     touched: set[Kind] = set()
     operations: set[str] = set()
     for document, (kind, crd) in kinds.items():
         source = merge_parts(document, documents, report)
+        if source.is_short:
+            continue
         compiler = Compiler(Builder(report, LetSources(source).is_unset_spec), catalog, report)
         drafts.append(compile_rule(compiler, source, kind, crd))
         touched |= compiler.kinds | {kind}

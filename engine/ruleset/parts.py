@@ -1,7 +1,7 @@
-"""A rule and the parts it uses, merged into one set of named nodes.
+"""A rule, the parts it uses and its chapters, merged into one set of named nodes.
 
 Promises that a name defined twice is reported at both places and that what a part `needs` is there.
-Never compiles. Neighbours: `documents` gives the files, `compile` takes the result.
+Never compiles. Neighbours: `documents` and `chapters` give the files, `compile_rule` takes the result.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode
+from engine.ruleset.chapters import chapters_of
 from engine.ruleset.documents import Document, Documents
 from engine.ruleset.errors import Report, suggest
 
@@ -26,9 +27,12 @@ class Named:
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """Everything that makes up one rule. Maps keep the order of the files, parts first."""
+    """Everything that makes up one rule. Maps keep the order of the files: parts, the rule, its chapters."""
 
     document: Document
+    chapters: tuple[Document, ...] = ()
+    is_short: bool = False
+    """Whether a chapter could not be taken in: what the others take from it cannot be judged."""
     digest: str = ""
     let: dict[str, Named] = field(default_factory=dict)
     observe: dict[str, Named] = field(default_factory=dict)
@@ -48,10 +52,15 @@ class Source:
         """The map of the rule's own file."""
         return self.document.root
 
+    @property
+    def files(self) -> tuple[Document, ...]:
+        """The rule's own file and its chapters: what belongs to this rule alone."""
+        return self.document, *self.chapters
+
     def section(self, name: str) -> MapNode | None:
-        """A map of the rule's own file, or None when it is absent or of the wrong shape."""
-        node = self.root.values.get(name)
-        return node if isinstance(node, MapNode) else None
+        """A map of the first file that has it, or None when it is absent or of the wrong shape."""
+        nodes = (file.root.values.get(name) for file in self.files)
+        return next((node for node in nodes if isinstance(node, MapNode)), None)
 
 
 _MAPS = ("let", "observe", "status")
@@ -59,15 +68,19 @@ _LISTS = {"act": "id", "conditions": "type", "metrics": "name"}
 
 
 def merge_parts(document: Document, documents: Documents, report: Report) -> Source:
-    """The rule of `document` with all its parts."""
-    source = Source(document)
-    texts = [document.text]
+    """The rule of `document` with all its parts and chapters."""
+    chapters = chapters_of(document, documents, report)
+    listed = document.root.values.get("chapters")
+    short = isinstance(listed, ListNode) and len(listed.items) > len(chapters)
+    source = Source(document, tuple(chapters), short)
+    texts = [file.text for file in source.files]
     for part in _used(document, documents, report):
         texts.append(part.text)
         _take(source, part, report)
         names = (f"{kind}.{name}" for kind in ("let", "observe") for name in getattr(source, kind))
         source.from_parts.update(names)
-    _take(source, document, report)
+    for file in source.files:
+        _take(source, file, report)
     _take_finalize(source, report)
     source.digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     for part in _used(document, documents, Report()):
@@ -114,8 +127,17 @@ def _take(source: Source, document: Document, report: Report) -> None:
 
 
 def _take_finalize(source: Source, report: Report) -> None:
-    _take_map(source.final_observe, source.document, ("finalize", "observe"), report)
-    _take_list(source.final_steps, source.document, ("finalize", "steps"), "id", report)
+    told: Named | None = None
+    for file in source.files:
+        if "finalize" in file.root.keys:
+            told = _only(
+                told,
+                Named("finalize", file.root.keys["finalize"], file.root.values["finalize"]),
+                "finalize",
+                report,
+            )
+        _take_map(source.final_observe, file, ("finalize", "observe"), report)
+        _take_list(source.final_steps, file, ("finalize", "steps"), "id", report)
     for name, named in source.final_observe.items():
         if name in source.observe:
             _report_twice(source.observe[name], named, f"observe.{name}", report)

@@ -23,6 +23,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 SCHEMAS: Final = {
     "Reconciler": "reconciler.schema.json",
+    "Chapter": "chapter.schema.json",
     "Part": "part.schema.json",
     "EngineMetrics": "enginemetrics.schema.json",
 }

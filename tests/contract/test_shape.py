@@ -10,6 +10,7 @@ from tests.contract.sources import ROOT, engine
 
 LONGEST_FILE = 400
 LONGEST_MEDIAN = 160
+LONGEST_RULE = 200
 LONGEST_FUNCTION = 60
 EMPTY_NAMES = {"common", "handler", "helper", "helpers", "manager", "misc", "stuff", "util", "utils"}
 UNFINISHED = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
@@ -22,6 +23,13 @@ def test_no_file_is_too_long_to_read_in_one_sitting(record_property):
     record_property("median_lines", statistics.median(sizes.values()))
     record_property("longest_file", max(sizes, key=lambda where: sizes[where]))
     assert {where: lines for where, lines in sizes.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_shipped_rules_file_exceeds_200_lines():
+    files = [path for path in (ROOT / "rules").rglob("*.yaml") if "tests" not in path.parts]
+    sizes = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
+    assert len(sizes) >= 6
+    assert {where: lines for where, lines in sizes.items() if lines > LONGEST_RULE} == {}
 
 
 def test_half_of_the_files_are_short():

@@ -79,6 +79,65 @@ def test_steps_keep_the_order_of_the_file() -> None:
     assert any(isinstance(step.body, CallStep) for step in rule("TalosMachine").act)
 
 
+def write_in_chapters(tmp_path: Path, *, listed: str = "first, second") -> Path:
+    """A rule of two chapters, whose names are not in the order of the alphabet."""
+    (tmp_path / "rule").mkdir()
+    rule = HEAD + f"chapters: [{listed}]\nlet: {{name: x}}\n" + _note("zero")
+    (tmp_path / "rule.yaml").write_text(rule, "utf-8")
+    head = "apiVersion: engine/v1alpha1\nkind: Chapter\nof: TalosMachine\n"
+    for name in ("second", "first"):
+        (tmp_path / "rule" / f"{name}.yaml").write_text(head + _note(name), "utf-8")
+    return tmp_path / "rule.yaml"
+
+
+def _note(name: str) -> str:
+    return f"act:\n  - id: {name}\n    kube: {{apply: ConfigMap, name: '{name}-${{let.name}}', data: {{a: b}}}}\n"
+
+
+@pytest.mark.parametrize("listed", ["first, second", "second, first"])
+def test_the_steps_of_chapters_follow_those_of_their_rule_in_the_order_of_the_list(
+    listed: str, tmp_path: Path
+) -> None:
+    loaded = load_rules([write_in_chapters(tmp_path, listed=listed)], catalog())
+    (found,) = loaded.rules.values()
+    assert [step.id for step in found.act] == ["zero", *listed.split(", ")]
+
+
+def test_a_change_of_a_chapter_is_another_rule(tmp_path: Path) -> None:
+    path = write_in_chapters(tmp_path)
+    before = load_rules([path], catalog()).digest
+    chapter = tmp_path / "rule" / "second.yaml"
+    chapter.write_text(chapter.read_text("utf-8").replace("a: b", "a: c"), "utf-8")
+    assert load_rules([path], catalog()).digest != before
+
+
+def test_a_chapter_is_checked_with_its_rule_not_alone(tmp_path: Path) -> None:
+    path = write_in_chapters(tmp_path)
+    chapter = tmp_path / "rule" / "first.yaml"
+    load_rules([path, chapter], catalog())
+    with pytest.raises(RuleErrors) as caught:
+        load_rules([chapter], catalog())
+    (error,) = caught.value.errors
+    assert (error.code, error.file, error.line) == ("loose-chapter", str(chapter), 3)
+    assert error.hint == f"give {path}: its chapters come with it"
+
+
+def test_a_chapter_whose_rule_is_missing_is_a_mistake_and_other_files_below_are_nobodys(
+    tmp_path: Path,
+) -> None:
+    write_in_chapters(tmp_path)
+    load_rules([tmp_path], catalog())
+    for folder in ("gone", ".hidden"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "first.yaml").write_bytes((tmp_path / "rule" / "first.yaml").read_bytes())
+        (tmp_path / folder / "notes.yaml").write_text("any: thing\n", "utf-8")
+    with pytest.raises(RuleErrors) as caught:
+        load_rules([tmp_path], catalog())
+    (error,) = caught.value.errors
+    assert (error.code, error.file) == ("loose-chapter", str(tmp_path / "gone" / "first.yaml"))
+    assert error.hint == f"its rule would be {tmp_path / 'gone.yaml'}"
+
+
 def test_of_a_reply_only_the_fields_that_the_rule_reads_are_asked_for() -> None:
     services = next(item for item in rule("TalosMachine").observe if item.name == "services")
     assert isinstance(services.source, TalosRead)

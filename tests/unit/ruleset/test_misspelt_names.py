@@ -32,17 +32,25 @@ def places(text: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(asset("rules").glob("talos*.yaml")), ids=lambda path: path.stem)
+RULES = asset("rules")
+FILES = sorted(path.relative_to(RULES) for path in (*RULES.glob("talos*.yaml"), *RULES.glob("talos*/*.yaml")))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.with_suffix("").as_posix())
 def test_a_misspelt_name_in_an_expression_is_a_mistake(path: Path, tmp_path: Path) -> None:
     catalog = load_catalog(asset("schemas"))
-    shutil.copytree(path.parent / "parts", tmp_path / "parts")
-    text = path.read_text("utf-8")
+    rule = Path(f"{path.parts[0].removesuffix('.yaml')}.yaml")
+    shutil.copytree(RULES / "parts", tmp_path / "parts")
+    shutil.copy(RULES / rule, tmp_path / rule)
+    if (RULES / rule).with_suffix("").is_dir():
+        shutil.copytree((RULES / rule).with_suffix(""), (tmp_path / rule).with_suffix(""))
+    text = (RULES / path).read_text("utf-8")
     every = places(text)
     missed = []
     for end in random.Random(7).sample(every, min(SAMPLE, len(every))):
-        (tmp_path / "rule.yaml").write_text(f"{text[:end]}zz{text[end:]}", "utf-8")
+        (tmp_path / path).write_text(f"{text[:end]}zz{text[end:]}", "utf-8")
         try:
-            load_rules([tmp_path / "rule.yaml"], catalog)
+            load_rules([tmp_path / rule], catalog)
         except RuleErrors:
             continue
         missed.append(text[:end].rpartition("\n")[2])
