@@ -3,8 +3,8 @@
 Walks the tree with the types of the names: an unknown field, a word that is not in its enumeration,
 a value that may be null where none may be, an operand that is no boolean. What a guard has shown to
 be not null is remembered to the right of `&&`, in the branches of `if`, and where the caller says
-so. Silent wherever a type is unknown. Pure. Neighbours: `types`, `infer_calls`; the loader of
-rules gives the names and turns issues into errors.
+so. Silent wherever a type is unknown. Pure. Neighbours: `walk` is what is shared with `infer_calls` and
+`infer_comparisons`; the loader of rules gives the names and turns issues into errors.
 """
 
 from __future__ import annotations
@@ -19,16 +19,7 @@ from engine.expr.template import Expression
 from engine.expr.traps import ROOTS
 from engine.expr.tree import Node
 from engine.expr.types import ANY, BOOLEAN, NULL, Type, joined
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """One mistake. `code` is stable, `offset` counts from the start of the expression."""
-
-    code: str
-    message: str
-    hint: str
-    offset: int
+from engine.expr.walk import Issue, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +29,6 @@ class Inference:
     type: Type
     issues: tuple[Issue, ...]
     reads: frozenset[Path]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node is evaluated: the type and path of the current item, and what is not null there.
-
-    `picked`: bare names belong to the value that the whole expression was given.
-    """
-
-    current: Type | None
-    path: Path | None
-    facts: frozenset[Path]
-    picked: bool = False
-
-    def inside(self, item: Type) -> Place:
-        """Inside a projection over items of that type."""
-        return Place(item, ("@",), frozenset(fact for fact in self.facts if fact[:1] != ("@",)))
-
-    def knowing(self, facts: frozenset[Path]) -> Place:
-        """The same place with more facts."""
-        return replace(self, facts=self.facts | facts) if facts else self
 
 
 def infer(
@@ -73,15 +43,15 @@ def infer(
     `types` are the names at the root, `current` the type of `@` where it is not the root (a `pick`);
     `facts` are paths that the caller's guards have shown to be not null.
     """
-    walk = Walk(types)
+    walk = _Walk(types)
     place = Place(current, ("@",) if current is not None else None, facts, picked=current is not None)
     found = walk.type_of(expression.node, place)
     return Inference(found, tuple(walk.issues), frozenset(walk.reads))
 
 
 @dataclass(slots=True)
-class Walk:
-    """One walk over one tree."""
+class _Walk:
+    """One walk over one tree; a `walk.Walk` for those who look at calls and comparisons."""
 
     types: Mapping[str, Type]
     issues: list[Issue] = field(default_factory=list)

@@ -5,16 +5,14 @@ Pure. Neighbours: `infer` calls it for each call, `functions` has the signatures
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.expr.facts import holds_when
 from engine.expr.functions import known_function
 from engine.expr.signatures import Function
 from engine.expr.tree import Node
 from engine.expr.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Type, holds_secret, joined
-
-if TYPE_CHECKING:
-    from engine.expr.infer import Place, Walk
+from engine.expr.walk import Place, Walk
 
 _WITH_ITEMS: Final = frozenset({"all", "any", "count", "map", "max_by", "min_by", "sort_by"})
 _SAME_LIST: Final = frozenset({"all_but_last", "reverse", "sort", "sort_by", "take"})

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.expr.tree import Node
 from engine.expr.types import Type, is_numeric
-
-if TYPE_CHECKING:
-    from engine.expr.infer import Walk
+from engine.expr.walk import Walk
 
 _ORDER_HINTS: Final = {
     "timestamp": "use epoch(x), age(x) or left(x)",

@@ -147,7 +147,7 @@ def _act(machine: Machine, text: str, mode: str, try_s: float) -> None:
         return
     if mode == "TRY":
         machine.try_config(
-            asyncio.get_running_loop(), text, (try_s or DEFAULT_TRY_S) / machine.fleet.pace.speed
+            asyncio.get_running_loop(), text, (try_s or DEFAULT_TRY_S) / machine.site.pace.speed
         )
     else:
         machine.write(config=text)

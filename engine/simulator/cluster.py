@@ -8,28 +8,46 @@ transaction. Neighbours: `etcd` has the rules, `life` waits here, `api.etcd` ask
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from engine.simulator import etcd
+from engine.simulator.configuration import NodeConfig
+from engine.simulator.disk import Disk, DiskStore
 from engine.simulator.etcd import EtcdCluster, Member
-from engine.simulator.projection import cluster_member
+from engine.simulator.membership import cluster_member
 from engine.simulator.resources import ResourceStore
+from engine.simulator.services import ServiceTable
 
-if TYPE_CHECKING:
-    from engine.simulator.fleet import Fleet
-    from engine.simulator.machine import Machine
+
+class Node(Protocol):
+    """What a cluster knows of one of its machines."""
+
+    address: str
+    disk: Disk
+    config: NodeConfig | None
+    services: ServiceTable
+    static_pods: bool
+    fault: Any
+
+    @property
+    def hostname(self) -> str:
+        """Its name in the cluster."""
+
+    def write(self, clusters: Mapping[str, EtcdCluster] | None = None, **changes: Any) -> None:
+        """Change fields of the disk and save it, with etcd clusters if given."""
 
 
 class Cluster:
     """One cluster id. All methods run in the simulator's loop."""
 
-    def __init__(self, identity: str, fleet: Fleet) -> None:
+    def __init__(self, identity: str, store: DiskStore, known: dict[str, EtcdCluster]) -> None:
         self.id = identity
-        self.machines: dict[str, Machine] = {}
+        self.machines: dict[str, Node] = {}
         self.members = ResourceStore()
-        self._fleet = fleet
+        self._store = store
+        self._etcd = known
         self._waiting: list[asyncio.Future[None]] = []
         self._scheduled = False
 
@@ -46,7 +64,7 @@ class Cluster:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._settle)
 
-    def trustd(self, token: str) -> Machine | None:
+    def trustd(self, token: str) -> Node | None:
         """A control plane machine that signs certificates for workers that know `token`."""
         for machine in self.machines.values():
             config = machine.config
@@ -65,12 +83,12 @@ class Cluster:
             machine.static_pods and machine.services.is_well("etcd") for machine in self.machines.values()
         )
 
-    def etcd_of(self, machine: Machine) -> tuple[EtcdCluster, Member] | None:
+    def etcd_of(self, machine: Node) -> tuple[EtcdCluster, Member] | None:
         """The etcd cluster and the member that a machine's data belongs to, None without data or member."""
         if machine.disk.etcd is None:
             return None
         key, member_id = machine.disk.etcd
-        known = self._fleet.etcd.get(key)
+        known = self._etcd.get(key)
         member = known.member(member_id) if known else None
         return (known, member) if known and member else None
 
@@ -87,7 +105,7 @@ class Cluster:
 
     def etcd_clusters(self) -> list[EtcdCluster]:
         """Every etcd cluster formed under this cluster id, oldest first; more than one is a split brain."""
-        return [known for known in self._fleet.etcd.values() if known.talos_cluster == self.id]
+        return [known for known in self._etcd.values() if known.talos_cluster == self.id]
 
     def joinable(self) -> EtcdCluster | None:
         """The etcd cluster that takes a new learner now."""
@@ -96,29 +114,29 @@ class Cluster:
                 return known
         return None
 
-    def bootstrap(self, machine: Machine) -> None:
+    def bootstrap(self, machine: Node) -> None:
         """Form a new etcd cluster of this machine alone."""
         member = Member(etcd.new_member_id(), machine.hostname, machine.address)
         formed = etcd.form(self.id, member)
-        self._store(formed, machine, (formed.key, member.id))
+        self._keep(formed, machine, (formed.key, member.id))
 
-    def join(self, machine: Machine, known: EtcdCluster) -> None:
+    def join(self, machine: Node, known: EtcdCluster) -> None:
         """Add this machine as a learner."""
         member = Member(etcd.new_member_id(), machine.hostname, machine.address)
-        self._store(etcd.with_learner(known, member), machine, (known.key, member.id))
+        self._keep(etcd.with_learner(known, member), machine, (known.key, member.id))
 
-    def promote(self, machine: Machine) -> None:
+    def promote(self, machine: Node) -> None:
         """Make this machine's learner a voter."""
         found = self.etcd_of(machine)
         if found and found[1].learner:
-            self._store(etcd.promoted(found[0], found[1].id))
+            self._keep(etcd.promoted(found[0], found[1].id))
 
     def forfeit(self, known: EtcdCluster) -> EtcdCluster:
         """Move leadership to another member and return the cluster after that."""
-        self._store(etcd.forfeited(known, self.running(known.key)))
-        return self._fleet.etcd[known.key]
+        self._keep(etcd.forfeited(known, self.running(known.key)))
+        return self._etcd[known.key]
 
-    def leave(self, machine: Machine) -> None:
+    def leave(self, machine: Node) -> None:
         """Remove this machine's member, stop its etcd and empty its data directory."""
         found = self.etcd_of(machine)
         machine.services.stop(["etcd"])
@@ -126,38 +144,38 @@ class Cluster:
             machine.write(etcd=None)
             return
         known, member = found
-        self._store(etcd.without(known, member.id, self.running(known.key)), machine, None)
+        self._keep(etcd.without(known, member.id, self.running(known.key)), machine, None)
 
     def remove(self, known: EtcdCluster, member_id: int) -> None:
         """Remove a member by id; its process, where it runs, ends with an error."""
-        self._store(etcd.without(known, member_id, self.running(known.key)))
+        self._keep(etcd.without(known, member_id, self.running(known.key)))
         for machine in self.machines.values():
             if machine.disk.etcd == (known.key, member_id) and machine.services.is_running("etcd"):
                 machine.services.move(
                     "etcd", "Failed", "the member has been permanently removed from the cluster"
                 )
 
-    def raise_alarm(self, machine: Machine, alarm: str) -> bool:
+    def raise_alarm(self, machine: Node, alarm: str) -> bool:
         """Raise an alarm on this machine's member; False when it has none."""
         found = self.etcd_of(machine)
         if found is None:
             return False
         known, member = found
-        self._store(replace(known, alarms=(*known.alarms, (member.id, etcd.ALARMS.index(alarm)))))
+        self._keep(replace(known, alarms=(*known.alarms, (member.id, etcd.ALARMS.index(alarm)))))
         return True
 
     def disarm(self, known: EtcdCluster) -> None:
         """Clear all alarms."""
-        self._store(replace(known, alarms=()))
+        self._keep(replace(known, alarms=()))
 
-    def _store(
-        self, changed: EtcdCluster, machine: Machine | None = None, data: tuple[str, int] | None = None
+    def _keep(
+        self, changed: EtcdCluster, machine: Node | None = None, data: tuple[str, int] | None = None
     ) -> None:
         if machine is None:
-            self._fleet.store.save(clusters={changed.key: changed})
+            self._store.save(clusters={changed.key: changed})
         else:
             machine.write(clusters={changed.key: changed}, etcd=data)
-        self._fleet.etcd[changed.key] = changed
+        self._etcd[changed.key] = changed
         self.touch()
 
     def _settle(self) -> None:
@@ -165,8 +183,8 @@ class Cluster:
         for known in self.etcd_clusters():
             settled = etcd.settled(known, self.running(known.key))
             if settled is not known:
-                self._fleet.store.save(clusters={known.key: settled})
-                self._fleet.etcd[known.key] = settled
+                self._store.save(clusters={known.key: settled})
+                self._etcd[known.key] = settled
         for machine in self.machines.values():
             self._check_health(machine)
         self._publish()
@@ -177,10 +195,14 @@ class Cluster:
 
     def _publish(self) -> None:
         # A machine that is off or reboots stays a member: discovery forgets it only after half an hour.
-        found = [cluster_member(machine) for machine in self.machines.values() if machine.disk.installed]
+        found = [
+            cluster_member(machine.disk, machine.config, machine.address)
+            for machine in self.machines.values()
+            if machine.disk.installed
+        ]
         self.members.sync(dict(found))
 
-    def _check_health(self, machine: Machine) -> None:
+    def _check_health(self, machine: Node) -> None:
         if not machine.services.is_running("etcd"):
             return
         found = self.etcd_of(machine)

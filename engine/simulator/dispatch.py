@@ -22,9 +22,9 @@ from engine.protocol import Message, Method, message_class, methods, to_message
 from engine.simulator import access
 from engine.simulator.api.call import Call, Handler
 from engine.simulator.calls import CallLog
+from engine.simulator.connections import Peer
 from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
-from engine.simulator.front import Peer
 from engine.simulator.meddling import Meddling
 from engine.simulator.mutations import Mutations
 from engine.simulator.refusal import Refusal

@@ -7,10 +7,8 @@ power cuts, until it is told to rest. Neighbours: `interventions` orders, `servi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine
+from engine.simulator.machine import Machine
 
 
 class Flapping:

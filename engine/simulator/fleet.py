@@ -1,32 +1,33 @@
-"""All machines of one simulator, the clusters they form, and the store of their disks.
+"""All machines of one simulator, and their lives.
 
-The only place that knows every machine. Makes them, finds them, enrols them in the cluster that
-their configuration names. Neighbours: `process` makes a fleet, `routing` and `control` ask it.
+The only place that knows every machine. Makes them, finds them, powers them on and off. Neighbours: `process` makes a fleet, `routing` and `control` ask it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 
-from engine.simulator.cluster import Cluster
-from engine.simulator.disk import DiskStore, blank_disk
-from engine.simulator.front import Connections
+from engine.simulator.connections import Connections
+from engine.simulator.disk import Disk, DiskStore, blank_disk
+from engine.simulator.front import Front
 from engine.simulator.life import live
 from engine.simulator.machine import Machine
+from engine.simulator.publication import publish
+from engine.simulator.relay import Relay
+from engine.simulator.site import Site
 from engine.simulator.timing import Pace
 
 
 class Fleet:
-    """Machines by address; `etcd` has every etcd cluster by its key."""
+    """Machines by address, and their lives."""
 
     def __init__(self, store: DiskStore, connections: Connections, pace: Pace, port: int) -> None:
-        self.store = store
         self.connections = connections
-        self.pace = pace
-        self.port = port
         self.machines: dict[str, Machine] = {}
-        self.etcd = store.clusters()
-        self._clusters: dict[str, Cluster] = {}
+        self._site = Site(store, pace)
+        self._port = port
         self._lives: dict[str, asyncio.Task[None]] = {}
 
     def add(
@@ -36,16 +37,23 @@ class Fleet:
 
         Versions of the boot medium and sets of disks are handed round the machines.
         """
-        known = self.store.disks()
+        known = self._site.store.disks()
         fresh = {
             address: blank_disk(disks[index % len(disks)])
             for index, address in enumerate(addresses)
             if address not in known
         }
-        self.store.save(fresh)
+        self._site.store.save(fresh)
         for index, address in enumerate(addresses):
             disk = known.get(address) or fresh[address]
-            self.machines[address] = Machine(address, versions[index % len(versions)], disk, self)
+            self.machines[address] = self._machine(address, versions[index % len(versions)], disk)
+
+    def _machine(self, address: str, version: str, disk: Disk) -> Machine:
+        def admit(relay: Relay, tls: ssl.SSLObject) -> socket.socket | None:
+            return self.connections.admit(self.machines[address], relay, tls)
+
+        front = Front(address, self._port, admit)
+        return Machine(address, version, disk, front=front, site=self._site, publish=publish)
 
     def check_addresses(self) -> None:
         """Raises SettingsError, naming the address, when a machine could not listen."""
@@ -57,10 +65,6 @@ class Fleet:
         for machine in self.machines.values():
             if machine.disk.powered and machine.disk.config is None:
                 await machine.shown.wait()
-
-    def cluster(self, identity: str) -> Cluster:
-        """The cluster of this id, made at the first question."""
-        return self._clusters.setdefault(identity, Cluster(identity, self))
 
     def power_on(self, machine: Machine) -> None:
         """Start the machine's life unless it runs; the disk remembers that it is on."""

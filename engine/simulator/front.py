@@ -1,9 +1,8 @@
-"""The TLS listener of one machine, and the table of who is connected to whom.
+"""The TLS listener of one machine.
 
-Each machine listens on its own loopback address. A connection that completes the handshake gets
-a Relay of its own to the gRPC server, whose socket name says which connection it is: that is how
-a handler knows the machine and the caller's roles. Can be silent, refuse or show a wrong
-certificate on purpose.
+Each machine listens on its own loopback address. A connection that completes the handshake and is
+admitted gets a Relay of its own to the gRPC server. Can be silent, refuse or show a wrong
+certificate on purpose. Neighbours: `connections` admits, `machine` opens and closes.
 """
 
 from __future__ import annotations
@@ -11,76 +10,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from engine.base.errors import SettingsError
 from engine.simulator.relay import Relay
-from engine.simulator.tls import client_roles
-
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine
 
 BACKLOG = 128
 
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who speaks on a connection: the machine spoken to and the caller's verified roles."""
-
-    machine: Machine
-    roles: frozenset[str]
-    certified: bool
-    relay: Relay
-
-
-class Connections:
-    """Open connections by the name of their backend socket, in the private folder `directory`."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.server = directory / "grpc"
-        self._peers: dict[str, Peer] = {}
-        self._count = 0
-
-    def peer(self, grpc_peer: str) -> Peer | None:
-        """The peer behind what grpcio calls `context.peer()`."""
-        return self._peers.get(grpc_peer.rpartition("/")[2])
-
-    def admit(self, machine: Machine, relay: Relay, tls: ssl.SSLObject) -> socket.socket | None:
-        """Open the backend of a connection that has shaken hands; None when its certificate is refused."""
-        roles = client_roles(tls)
-        if roles is None:
-            return None
-        self._count += 1
-        name = f"conn-{self._count}"
-        path = self.directory / name
-        backend = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            backend.bind(str(path))
-            backend.connect(str(self.server))
-            backend.setblocking(False)
-        except OSError:
-            backend.close()
-            raise
-        finally:
-            path.unlink(missing_ok=True)
-        certified = tls.getpeercert(binary_form=True) is not None
-        granted = roles if certified else frozenset({"os:reader"})
-        self._peers[name] = Peer(machine, granted, certified, relay)
-        relay.on_close(lambda: self._peers.pop(name, None))
-        return backend
+Admit: TypeAlias = Callable[[Relay, ssl.SSLObject], socket.socket | None]
+"""Opens the way of a connection to the gRPC server; None when its certificate is refused."""
 
 
 class Front:
     """One machine's port. `serve` opens or re-keys it, `close` closes it with all connections."""
 
-    def __init__(self, address: str, port: int, machine: Machine, connections: Connections) -> None:
+    def __init__(self, address: str, port: int, admit: Admit) -> None:
         self._place = (address, port)
-        self._machine = machine
-        self._connections = connections
+        self._admit = admit
         self._listener: socket.socket | None = None
         self._context: ssl.SSLContext | None = None
         self._fault = ""
@@ -160,9 +108,7 @@ class Front:
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             context = self._impostor or self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            relay = Relay(
-                client, context, lambda relay, tls: self._connections.admit(self._machine, relay, tls)
-            )
+            relay = Relay(client, context, self._admit)
             self._relays.add(relay)
             relay.on_close(lambda: self._relays.discard(relay))
             relay.freeze(self._fault == "silence")

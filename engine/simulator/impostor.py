@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.machineconfig.certificates import issue_server_certificate, make_authority
 from engine.simulator.life import signing_authority
+from engine.simulator.machine import Machine
 from engine.simulator.tls import server_context
-
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine
 
 KINDS: Final = ("foreign", "expired", "wrong-name")
 _DAY_S: Final = 86400.0

@@ -18,6 +18,7 @@ from engine.simulator.hardware import read_disks
 from engine.simulator.impostor import impostor
 from engine.simulator.life import renew_certificate
 from engine.simulator.machine import Machine
+from engine.simulator.status import unmet_conditions
 
 Request: TypeAlias = Mapping[str, Any]
 Operation: TypeAlias = Callable[[Machine, Request], Awaitable[None]]
@@ -116,7 +117,7 @@ def describe(machine: Machine) -> Mapping[str, Any]:
         "hostname": machine.hostname,
         "type": machine.config.machine_type if machine.config else None,
         "boot_id": machine.boot_id,
-        "ready": not machine.unmet(),
+        "ready": not unmet_conditions(machine),
         "etcd_member": f"{machine.disk.etcd[1]:016x}" if machine.disk.etcd else None,
         "services": {service.id: service.state for service in machine.services.all()},
     }

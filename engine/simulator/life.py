@@ -11,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from engine.machineconfig.certificates import Pair, issue_server_certificate, maintenance_certificate
 from engine.simulator.configuration import read_config, version_of_image
 from engine.simulator.installing import NoDisk, choose
+from engine.simulator.machine import Machine, Order
 from engine.simulator.services import BASE
 from engine.simulator.tls import server_context
-
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine, Order
 
 RENEWAL_S: Final = 12 * 3600.0
 STOPPED_IN_ORDER: Final = ("kubelet", "etcd", "cri", "trustd")
@@ -52,7 +50,7 @@ async def _next_order(machine: Machine, boot: asyncio.Task[None]) -> Order:
 
 
 async def _boot(machine: Machine) -> None:
-    timing, pace = machine.fleet.pace.timing, machine.fleet.pace
+    timing, pace = machine.site.pace.timing, machine.site.pace
     await pace.pause(timing.firmware)
     machine.sequence("initialize", "START")
     machine.network_up = True
@@ -84,7 +82,7 @@ def _await_configuration(machine: Machine) -> None:
 
 
 async def _run(machine: Machine) -> None:
-    timing, pace = machine.fleet.pace.timing, machine.fleet.pace
+    timing, pace = machine.site.pace.timing, machine.site.pace
     machine.sequence("boot", "START")
     machine.services.move("apid", "Waiting", "Waiting for API certificates")
     await pace.pause(timing.apid)
@@ -131,7 +129,7 @@ def signing_authority(machine: Machine) -> Pair | None:
 
 
 async def _run_runtime(machine: Machine) -> None:
-    timing, pace = machine.fleet.pace.timing, machine.fleet.pace
+    timing, pace = machine.site.pace.timing, machine.site.pace
     await pace.pause(timing.cri)
     machine.services.start("cri")
     machine.services.move("kubelet", "Preparing", "Running pre state")
@@ -140,12 +138,12 @@ async def _run_runtime(machine: Machine) -> None:
 
 
 async def _run_trustd(machine: Machine) -> None:
-    await machine.fleet.pace.pause(machine.fleet.pace.timing.trustd)
+    await machine.site.pace.pause(machine.site.pace.timing.trustd)
     machine.services.start("trustd")
 
 
 async def _run_etcd(machine: Machine) -> None:
-    timing, pace, cluster = machine.fleet.pace.timing, machine.fleet.pace, machine.cluster
+    timing, pace, cluster = machine.site.pace.timing, machine.site.pace, machine.cluster
     assert cluster is not None
     machine.services.move("etcd", "Waiting", 'Waiting for service "cri" to be "up"')
     await cluster.wait(lambda: machine.services.is_running("cri"))
@@ -168,7 +166,7 @@ async def _run_etcd(machine: Machine) -> None:
 
 
 async def _join_kubernetes(machine: Machine) -> None:
-    timing, pace, cluster = machine.fleet.pace.timing, machine.fleet.pace, machine.cluster
+    timing, pace, cluster = machine.site.pace.timing, machine.site.pace, machine.cluster
     assert cluster is not None
     if machine.control_plane:
         await pace.pause(timing.static_pods)
@@ -186,7 +184,7 @@ async def _join_kubernetes(machine: Machine) -> None:
 
 
 async def _install(machine: Machine, _order: Order) -> None:
-    timing, pace = machine.fleet.pace.timing, machine.fleet.pace
+    timing, pace = machine.site.pace.timing, machine.site.pace
     machine.busy = "install"
     machine.enter("installing")
     await pace.wind_down(timing.maintenance_apply)
@@ -227,7 +225,7 @@ async def _reset(machine: Machine, order: Order) -> None:
         machine.cluster.leave(machine)
     machine.phase("stopServices", order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
-    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.wipe)
+    await machine.site.pace.wind_down(machine.site.pace.timing.wipe)
     if order.wipe_all:
         machine.wipe(keep_system=order.keep_system)
     else:
@@ -244,7 +242,7 @@ async def _upgrade(machine: Machine, order: Order) -> None:
         machine.phase(phase, order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
     machine.phase("upgrade", order.actor)
-    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.install)
+    await machine.site.pace.wind_down(machine.site.pace.timing.install)
     machine.write(installed=version_of_image(order.image) or machine.version)
     machine.phase("kexec", order.actor)
     machine.enter("rebooting")
@@ -258,7 +256,7 @@ async def _stop_services(machine: Machine, order: Order, sequence: str, *, stage
     for phase in ("cleanup", "stopServices", "unmountSystem"):
         machine.phase(phase, order.actor)
     machine.services.stop(STOPPED_IN_ORDER)
-    await machine.fleet.pace.wind_down(machine.fleet.pace.timing.stop_services)
+    await machine.site.pace.wind_down(machine.site.pace.timing.stop_services)
     machine.sequence(sequence, "STOP", order.actor)
 
 

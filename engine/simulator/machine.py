@@ -1,8 +1,8 @@
 """One Talos machine: its disk, what is in its memory, and how it publishes its state.
 
 Holds state and the few operations that keep it consistent; what happens when is in `life`, what
-callers may do is in `api`. Everything but `disk` is lost when the power is cut. Runs in the
-simulator's loop only.
+others see of it in `publication`, what callers may do in `api`. Everything but `disk` is lost when
+the power is cut. Runs in the simulator's loop only.
 """
 
 from __future__ import annotations
@@ -10,25 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from engine.simulator.cluster import Cluster
 from engine.simulator.configuration import NodeConfig, read_config, stable_hostname
 from engine.simulator.disk import Disk, blank_disk
 from engine.simulator.etcd import EtcdCluster
 from engine.simulator.events import EventLog
 from engine.simulator.front import Front
 from engine.simulator.hardware import BlockDevice, read_disks
-from engine.simulator.projection import resources_of
 from engine.simulator.resources import ResourceStore
 from engine.simulator.services import Service, ServiceTable
-from engine.simulator.status import unmet_conditions
-
-if TYPE_CHECKING:
-    from engine.simulator.cluster import Cluster
-    from engine.simulator.fleet import Fleet
+from engine.simulator.site import Site
 
 Stage: TypeAlias = Literal[
     "unknown", "booting", "installing", "maintenance", "running", "rebooting", "shutting down", "resetting",
@@ -52,14 +48,27 @@ class Order:
 
 
 class Machine:
-    """State of one machine. `medium` is the Talos version it boots from while nothing is installed."""
+    """State of one machine. `medium` is the Talos version it boots from while nothing is installed.
 
-    def __init__(self, address: str, medium: str, disk: Disk, fleet: Fleet) -> None:
+    `publish` shows a changed state to those who watch the machine (see `publication`).
+    """
+
+    def __init__(
+        self,
+        address: str,
+        medium: str,
+        disk: Disk,
+        *,
+        front: Front,
+        site: Site,
+        publish: Callable[[Machine], None],
+    ) -> None:
         self.address = address
         self.medium = medium
-        self.fleet = fleet
+        self.site = site
         self.disk = disk
-        self.front = Front(address, fleet.port, self, fleet.connections)
+        self.front = front
+        self._publish = publish
         self.events = EventLog()
         self.resources = ResourceStore()
         self.services = ServiceTable(time.time, self._service_changed)
@@ -87,7 +96,7 @@ class Machine:
         self.busy = ""
         self.snapshot_uploaded = False
         self.config = None
-        self._status: tuple[str, list[tuple[str, str]]] | None = None
+        self.announced: tuple[str, list[tuple[str, str]]] | None = None
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -141,10 +150,6 @@ class Machine:
         self.front.fault(fault, impostor)
         self.touch_cluster()
 
-    def unmet(self) -> list[tuple[str, str]]:
-        """Why the machine is not ready now."""
-        return unmet_conditions(self)
-
     def enter(self, stage: Stage) -> None:
         self.stage = stage
         self.refresh()
@@ -175,7 +180,7 @@ class Machine:
     def write(self, clusters: Mapping[str, EtcdCluster] | None = None, **changes: Any) -> None:
         """Change fields of the disk and save it, with etcd clusters if given, before returning."""
         changed = replace(self.disk, **changes)
-        self.fleet.store.save({self.address: changed}, clusters)
+        self.site.store.save({self.address: changed}, clusters)
         self.disk = changed
         if "config" in changes:
             self._enrol()
@@ -206,24 +211,16 @@ class Machine:
         """Publish the machine's state as resources and events, once per turn of the loop."""
         if not self._refreshing:
             self._refreshing = True
-            asyncio.get_running_loop().call_soon(self._publish)
+            asyncio.get_running_loop().call_soon(self._show)
 
     def touch_cluster(self) -> None:
         if self.cluster is not None:
             self.cluster.touch()
 
-    def _publish(self) -> None:
+    def _show(self) -> None:
         self._refreshing = False
-        if not self.boot_id:
-            return
-        unmet = unmet_conditions(self)
-        if (self.stage, unmet) != self._status:
-            self._status = (self.stage, unmet)
-            conditions = [{"name": name, "reason": reason} for name, reason in unmet]
-            stage = self.stage.upper().replace(" ", "_")
-            status = {"ready": not unmet, "unmet_conditions": conditions}
-            self.events.add("MachineStatusEvent", {"stage": stage, "status": status})
-        self.resources.sync(resources_of(self, unmet))
+        if self.boot_id:
+            self._publish(self)
 
     def _service_changed(self, service: Service, message: str) -> None:
         value: dict[str, Any] = {"service": service.id, "action": service.state.upper(), "message": message}
@@ -241,5 +238,5 @@ class Machine:
             self.cluster.touch()
             self.cluster = None
         if identity is not None:
-            self.cluster = self.fleet.cluster(identity)
+            self.cluster = self.site.cluster(identity)
             self.cluster.machines[self.address] = self

@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 import grpc.aio
 
+from engine.simulator.connections import Peer
 from engine.simulator.faults import Faults
-from engine.simulator.front import Peer
 from engine.simulator.machine import Machine
 from engine.simulator.mutations import Mutations
 from engine.simulator.refusal import Refusal

@@ -24,12 +24,12 @@ import grpc.aio
 from engine.base.errors import SettingsError
 from engine.simulator.api import HANDLERS
 from engine.simulator.calls import CallLog
+from engine.simulator.connections import Connections
 from engine.simulator.control import Control
 from engine.simulator.disk import DiskStore
 from engine.simulator.dispatch import Dispatcher
 from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
-from engine.simulator.front import Connections
 from engine.simulator.mutations import Mutations
 from engine.simulator.settings import SimulatorSettings
 from engine.simulator.timing import Pace

@@ -1,23 +1,18 @@
 """A machine's state as COSI resources: pure functions from a Machine to specs.
 
-Each spec is shaped like its protobuf message (talos-api 1.6), enums by name; which type has which message and namespace is the data of `engine.protocol`. Neighbours: `machine` and
-`cluster` publish what is computed here, `api.cosi` encodes it.
+Each spec is shaped like its protobuf message (talos-api 1.6), enums by name; which type has which message and namespace is the data of `engine.protocol`. Neighbours: `publication`
+publishes what is computed here, `api.cosi` encodes it; `membership` has what a cluster shares.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from engine.simulator.configuration import read_config
 from engine.simulator.hardware import BlockDevice
+from engine.simulator.machine import Machine
 from engine.simulator.resources import Name, Spec
 from engine.simulator.status import PODS, Unmet
 
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine
-
-MEMBERS: Final = "Members.cluster.talos.dev"
-API_SERVER_PORT: Final = 6443
 PARTITIONS: Final = ("EFI", "BIOS", "BOOT", "META", "STATE", "EPHEMERAL")
 
 
@@ -49,22 +44,6 @@ def resources_of(machine: Machine, unmet: list[Unmet]) -> dict[Name, Spec]:
     if machine.config is not None:
         found.update(_configured(machine))
     return found
-
-
-def cluster_member(machine: Machine) -> tuple[Name, Spec]:
-    """What the other machines of the cluster see of this one, also while it is off."""
-    config = machine.config or read_config(machine.disk.config or "")
-    hostname = config.host_name(machine.disk.identity)
-    spec: dict[str, Any] = {
-        "node_id": machine.disk.identity,
-        "addresses": [machine.address],
-        "hostname": hostname,
-        "machine_type": "TYPE_CONTROL_PLANE" if config.control_plane else "TYPE_WORKER",
-        "operating_system": f"Talos ({machine.disk.installed})",
-    }
-    if config.control_plane:
-        spec["control_plane"] = {"api_server_port": API_SERVER_PORT}
-    return (MEMBERS, hostname), spec
 
 
 def _status(machine: Machine, unmet: list[Unmet]) -> Spec:

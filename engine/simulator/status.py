@@ -1,15 +1,14 @@
 """What keeps a machine from being ready, in the words of MachineStatus (talos-api 6).
 
 Pure reading of a machine's state. Only the stages booting and running have checks: every other
-stage reports ready. Neighbours: `machine` publishes, `projection` shows.
+stage reports ready. Neighbours: `publication` publishes, `projection` shows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from engine.simulator.machine import Machine
+from engine.simulator.machine import Machine
 
 Unmet: TypeAlias = tuple[str, str]
 PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")

@@ -18,7 +18,7 @@ from engine.protocol import cosi_types
 from engine.simulator.api.call import Call, Handler, Value
 from engine.simulator.api.encoding import encoded
 from engine.simulator.definitions import DEFINITIONS, definitions
-from engine.simulator.projection import MEMBERS
+from engine.simulator.membership import MEMBERS
 from engine.simulator.refusal import Refusal, precondition
 from engine.simulator.resources import Change, Resource, ResourceStore
 

@@ -90,7 +90,7 @@ async def _write_system(call: Call, image: str, disk: str) -> AsyncIterator[Valu
     machine.busy = "install"
     try:
         yield _progress(message=f"installing {image}")
-        await machine.fleet.pace.pause(machine.fleet.pace.timing.install)
+        await machine.site.pace.pause(machine.site.pace.timing.install)
         version = version_of_image(image)
         if version is None:
             yield _progress(message="the image carries no version")
