@@ -17,7 +17,8 @@ CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
 )
 def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     expected: dict[str, Any] = read(folder / "expect.yaml")
-    verdict = judge(read(folder / "object.yaml"), read(folder / "world.yaml"))
+    live, world = read(folder / "object.yaml"), read(folder / "world.yaml")
+    verdict = judge(live, world, settings=expected.get("settings"))
     for phase, steps in expected.get("plan", {}).items():
         assert verdict.steps(phase) == steps, phase
     for kind, told in expected.get("conditions", {}).items():
@@ -26,6 +27,8 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
         assert {key: getattr(found, key) for key in told} == told, f"{kind}: {found.message}"
     for name, value in expected.get("status", {}).items():
         assert verdict.assessment.patch.get(name) == value, name
+    for name, given in expected.get("asks", {}).items():
+        assert {key: verdict.asked[name].get(key) for key in given} == given, name
     for name in expected.get("keeps", ()):
         assert name not in verdict.assessment.patch, f"status.{name} is to stay as it is"
     for family, series in expected.get("samples", {}).items():

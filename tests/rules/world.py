@@ -1,8 +1,9 @@
 """Decide a pass over a written-down world: an object, and the answer to each read of its rule.
 
 An answer is the value after `pick`; `{$error: CODE}` stands for a read that failed, `{$opaque: text}` for a
-secret. A read whose own `when` is false is skipped, whatever the world says. Neighbours: the golden
-cases in rules/tests and the tests that put failures in everywhere.
+secret. A read whose own `when` is false is skipped, and a capability whose input is unknown or not what it
+takes is not asked, whatever the world says. Neighbours: the golden cases in rules/tests and the tests that
+put failures in everywhere.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from engine.base.assets import asset
+from engine.base.errors import CapabilityError
 from engine.base.kinds import Key
 from engine.base.model import Condition, Observed, Plan, Sample, Snapshot
-from engine.base.values import Opaque, Unknown
+from engine.base.values import Opaque, Unknown, first_unknown
 from engine.base.yamltext import load_documents
+from engine.capabilities.inputs import check_input
 from engine.decide import decide
 from engine.evaluate import Evaluation, NotObserved
 from engine.report import Assessment, assess
 from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
-from engine.ruleset.model import ObserveRule, Rule, RuleSet
+from engine.ruleset.model import CallRead, ObserveRule, Rule, RuleSet
 from engine.samples import gauges
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -49,6 +52,8 @@ class Verdict:
     conditions: tuple[Condition, ...]
     samples: tuple[Sample, ...]
     assessment: Assessment
+    asked: Mapping[str, Any]
+    """What each capability that was read from was given, by the name of the read."""
 
     def steps(self, phase: str) -> list[str]:
         """The steps in a phase, each as `id` or `id/item`."""
@@ -63,28 +68,40 @@ def read(path: Path) -> Any:
     return documents[0]
 
 
-def judge(live: Mapping[str, Any], world: Mapping[str, Any], *, now: float = NOW) -> Verdict:
+def judge(
+    live: Mapping[str, Any],
+    world: Mapping[str, Any],
+    *,
+    now: float = NOW,
+    settings: Mapping[str, bool] | None = None,
+) -> Verdict:
     """Decide and assess one pass over `live` in this world."""
     rule = rule_for(live["kind"])
     key = Key(rule.kind, live["metadata"]["namespace"], live["metadata"]["name"])
     observed: dict[str, Observed] = {}
     snapshot = Snapshot(key=key, object=live, observed=observed, now=now)
-    names = Evaluation(rule, snapshot, SETTINGS)
+    names = Evaluation(rule, snapshot, {**SETTINGS, **(settings or {})})
+    asked: dict[str, Any] = {}
     pending = [*rule.observe, *(rule.finalize.observe if rule.finalize else ())]
     while pending:
-        later = [item for item in pending if not _observe(item, names, world, observed)]
+        later = [item for item in pending if not _observe(item, names, world, observed, asked)]
         assert len(later) < len(pending), f"reads wait for each other: {[item.name for item in later]}"
         pending = later
     plan = decide(rule, snapshot, names)
     assessment = assess(rule, snapshot, names, plan, None)
-    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment)
+    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment, asked)
 
 
 def _observe(
-    rule: ObserveRule, names: Evaluation, world: Mapping[str, Any], observed: dict[str, Observed]
+    rule: ObserveRule,
+    names: Evaluation,
+    world: Mapping[str, Any],
+    observed: dict[str, Observed],
+    asked: dict[str, Any],
 ) -> bool:
     try:
         wanted = True if rule.when is None else rule.when.evaluate(names.scope)
+        given = rule.source.input.evaluate(names.scope) if wanted is True and _calls(rule) else None
     except NotObserved:
         return False
     if isinstance(wanted, Unknown):
@@ -92,10 +109,30 @@ def _observe(
         observed[rule.name] = Observed(status, code="DependencyUnknown", message=wanted.reason)
     elif not wanted:
         observed[rule.name] = Observed("skipped", message="its `when` is false")
+    elif given is not None and (fault := _unfit(rule, given)):
+        observed[rule.name] = fault
     else:
+        asked[rule.name] = given
         assert rule.name in world, f"the world does not say what {rule.name} answers"
         observed[rule.name] = _answer(world[rule.name])
     return True
+
+
+def _calls(rule: ObserveRule) -> bool:
+    return isinstance(rule.source, CallRead)
+
+
+def _unfit(rule: ObserveRule, given: Any) -> Observed | None:
+    """What a capability that cannot be asked with this comes to."""
+    assert isinstance(rule.source, CallRead)
+    unknown = first_unknown(given)
+    if unknown is not None:
+        return Observed("error", code="DependencyUnknown", message=unknown.reason)
+    try:
+        check_input(rule.source.capability, given)
+    except CapabilityError as error:
+        return Observed("error", code=error.code, message=error.message)
+    return None
 
 
 def _answer(written: Any) -> Observed:

@@ -160,10 +160,10 @@ class Cluster:
         found = read_credentials(self.secret(f"{name}-talosconfig")[f"{name}.talosconfig"])
         return Client(address, found.ca, found.client)
 
-    def configuration(self, address: str) -> str:
+    def configuration(self, address: str, name: str = NAME) -> str:
         """The configuration that a machine runs, keys included."""
         wanted = {"namespace": "config", "type": "MachineConfigs.config.talos.dev", "id": "v1alpha1"}
-        with self.machine_api(address) as machine:
+        with self.machine_api(address, name) as machine:
             reply = machine.message("cosi.resource.State/Get", wanted)
         return str(bytes(reply.resource.spec.proto_spec).decode(errors="replace"))
 
