@@ -46,13 +46,24 @@ def _option(option: click.Option) -> tuple[str, str, str]:
     return f"{names} {_value(option)}".strip(), option.help or "", variable
 
 
-def flags() -> Iterator[str]:
-    """The verbs of the command line with their flags."""
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    """Every verb, and behind one that has verbs of its own those too, with the words that call it."""
     context = click.Context(program)
     for verb in VERBS:
         command = program.get_command(context, verb)
         assert command is not None
-        yield f"### `talos-operator {verb}`\n"
+        yield verb, command
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                member = command.get_command(context, name)
+                assert member is not None
+                yield f"{verb} {name}", member
+
+
+def flags() -> Iterator[str]:
+    """The verbs of the command line with their flags."""
+    for words, command in _commands():
+        yield f"### `talos-operator {words}`\n"
         yield inspect.cleandoc((command.help or "").split("\b")[0]).strip() + "\n"
         options = [
             _option(each) for each in command.params if isinstance(each, click.Option) and not each.hidden

@@ -23,6 +23,8 @@ VERBS: Final[Mapping[str, str]] = {
     "validate": "engine.cli.validate",
     "simulate": "engine.cli.simulate",
     "get": "engine.cli.get",
+    "machineconfig": "engine.cli.machineconfig",
+    "secrets": "engine.cli.secrets",
     "completion": "engine.cli.completion",
 }
 """Verb -> the module whose attribute `command` is it, in the order in which help shows them."""

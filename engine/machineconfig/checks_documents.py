@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from engine.machineconfig import certificates
+from engine.machineconfig.certificates import CertificateError
 from engine.machineconfig.checks import Problem, is_address, is_network, section
 from engine.machineconfig.checks_volumes import VOLUME_CHECKS
 from engine.machineconfig.config import Document
@@ -139,6 +141,14 @@ def _bounds(port: int | str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
+def _registry_tls(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    try:
+        if value.get("ca"):
+            certificates.check_certificate(value["ca"])
+    except CertificateError:
+        yield Problem("ca", "not a PEM certificate")
+
+
 def _time(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     if "bootTimeout" in value and nanoseconds(value["bootTimeout"]) < 0:
         yield Problem("bootTimeout", "must not be negative")
@@ -171,6 +181,7 @@ _CHECKS: Final[Mapping[str, tuple[DocumentCheck, ...]]] = {
     "KubeSpanConfig": (_kubespan,),
     "NetworkRuleConfig": (_rule,),
     "OOMConfig": (_out_of_memory,),
+    "RegistryTLSConfig": (_registry_tls,),
     "RoutingRuleConfig": (_routing_rule,),
     "TimeSyncConfig": (_time,),
     "VRFConfig": (_routing_domain,),

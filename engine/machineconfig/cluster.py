@@ -1,7 +1,7 @@
 """What all machines of a cluster share, as it is kept in `status.bundleConfig`.
 
 The JSON keys are part of the compatibility surface (talos-operator 0.2). Never holds secrets.
-Neighbour: `generate`.
+Neighbours: `generate`, `options` (what only a person asks for).
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.machineconfig.errors import ConfigError
+from engine.machineconfig.options import DEFAULTS, Options
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One cluster. Empty tuples and texts mean Talos's defaults; `cni` is as in the CRD."""
+    """One cluster. Empty tuples mean Talos's defaults, and so does a `domain` of None; `cni` is as in the CRD.
+
+    Without a `kubernetes` version no image is named. `ahead`: a contract of which there is no release yet is
+    meant by its name and not taken for the newest one.
+    """
 
     name: str
     endpoint: str
@@ -25,9 +30,11 @@ class Cluster:
     sans: tuple[str, ...] = ()
     pod_subnets: tuple[str, ...] = ()
     service_subnets: tuple[str, ...] = ()
-    domain: str = ""
+    domain: str | None = None
     cni: str = "{}"
     """JSON, so that a Cluster can be compared and hashed."""
+    options: Options = DEFAULTS
+    ahead: bool = False
 
 
 def load_cluster(text: str) -> Cluster:
@@ -46,7 +53,7 @@ def load_cluster(text: str) -> Cluster:
         sans=_texts(raw, "sans"),
         pod_subnets=_texts(raw, "podCIDR"),
         service_subnets=_texts(raw, "serviceCIDR"),
-        domain=_text(raw, "clusterDomain"),
+        domain=_text(raw, "clusterDomain") or None,
         cni=json.dumps(raw.get("cni") or {}, sort_keys=True),
     )
 

@@ -25,6 +25,11 @@ class Contract:
 
     version: Version
 
+    @property
+    def shown(self) -> str:
+        """`1.12`."""
+        return ".".join(map(str, self.version))
+
     def has(self, feature: str) -> bool:
         """Whether a configuration of this contract has the feature. Raises KeyError for an unknown one."""
         bounds = _table()["features"][feature]
@@ -34,17 +39,17 @@ class Contract:
         )
 
 
-def contract(version: str) -> Contract:
-    """The contract of a Talos version (`v1.12.3`, `1.12`; "" is the newest).
+def contract(version: str, *, ahead: bool = False) -> Contract:
+    """The contract of a Talos version (`v1.12.3`, `1.12`; "" is the newest, and so is anything above it).
 
-    Raises ConfigError for a text that is no version, or a version older than the oldest contract.
+    `ahead`: the one that has no release yet is taken by its name. Raises ConfigError for a text that is no version, or a version older than the oldest contract.
     """
     oldest, newest = _version(_table()["oldest"]), _version(_table()["newest"])
     wanted = parse_version(version) if version else newest
     if wanted < oldest:
         message = f"Talos before {_table()['oldest']} is not supported"
         raise ConfigError("Unsupported", message, path="version")
-    return Contract(min(wanted, newest))
+    return Contract(wanted if ahead and wanted == _version(_table()["ahead"]) else min(wanted, newest))
 
 
 def older(version: str, other: str) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 
 from engine.machineconfig.config import Config, load, load_plain
 from engine.machineconfig.decode import join
+from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
+from engine.machineconfig.redact import redacted, redacted_document
 
 _ABSENT = object()
 
@@ -55,7 +57,38 @@ def text_paths(old: str, new: str) -> list[str]:
 
 def unified(old: Config, new: Config) -> str:
     """A unified diff of the re-encoded texts; "" when they are equal."""
-    lines = difflib.unified_diff(old.text().splitlines(), new.text().splitlines(), "a", "b", lineterm="", n=3)
+    return _unified(old.text(), new.text())
+
+
+def redacted_unified(old: Config, new: Config) -> str:
+    """The same without secrets; one that differs is marked on the new side."""
+    before = {document.title: document.plain() for document in old.documents}
+    hidden = {document.title: redacted_document(document) for document in old.documents}
+    shown = [
+        _marked(
+            before.get(document.title),
+            document.plain(),
+            hidden.get(document.title),
+            redacted_document(document),
+        )
+        for document in new.documents
+    ]
+    return _unified(redacted(old), write_documents(shown))
+
+
+def _marked(old: Any, new: Any, shown_old: Any, shown_new: Any) -> Any:
+    """`shown_new`, with a mark where only what is hidden differs."""
+    if isinstance(new, Mapping) and isinstance(old, Mapping):
+        return {
+            key: _marked(old.get(key), item, shown_old.get(key), shown_new[key]) for key, item in new.items()
+        }
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [_marked(*items) for items in zip(old, new, shown_old, shown_new, strict=True)]
+    return f"{shown_new} (another)" if old != new and shown_old == shown_new else shown_new
+
+
+def _unified(old: str, new: str) -> str:
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "a", "b", lineterm="", n=3)
     return "".join(f"{line}\n" for line in lines)
 
 

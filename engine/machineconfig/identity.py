@@ -38,9 +38,11 @@ def client_pair(
     return certificates.issue(bundle.os, now=now, ttl_s=ttl_s, organizations=roles or ADMIN, client=True)
 
 
-def talosconfig(bundle: SecretsBundle, context: str, endpoints: Sequence[str], *, now: float) -> str:
-    """A talosconfig of one context, with an administrator's certificate of a year."""
-    pair = encoded(client_pair(bundle, now=now))
+def talosconfig(
+    bundle: SecretsBundle, context: str, endpoints: Sequence[str], *, now: float, roles: Sequence[str] = ADMIN
+) -> str:
+    """A talosconfig of one context, with a certificate of a year; an administrator's unless `roles` say less."""
+    pair = encoded(client_pair(bundle, now=now, roles=roles))
     entry = {"endpoints": list(endpoints), "ca": encode_pem(bundle.os.crt), **pair}
     return write({"context": context, "contexts": {context: entry}})
 

@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+FIELDS: Final = (
+    "additionalConfig", "airGap", "allowSchedulingOnControlPlanes", "configPatches", "image", "imageCache",
+    "installDisk", "meta", "registries", "wipe",
+)  # fmt: skip
 DEFAULT_IMAGE: Final = "ghcr.io/siderolabs/installer"
 _TAGGED = re.compile(r":v\d+(\.\d+)*(-[0-9A-Za-z.-]+)?$")
 _IMAGE_CACHE_VOLUME: Final = {

@@ -27,7 +27,13 @@ _SECRET_KEYS: Final = frozenset(
 
 def redacted(config: Config) -> str:
     """The configuration's text with every secret replaced."""
-    return write_documents(encode(document.type, _document(document)) for document in config.documents)
+    return write_documents(redacted_document(document) for document in config.documents)
+
+
+def redacted_document(document: Document) -> dict[str, Any]:
+    """One document as it is written, with every secret replaced."""
+    written: dict[str, Any] = encode(document.type, _document(document))
+    return written
 
 
 def redacted_plain(value: Any) -> Any:

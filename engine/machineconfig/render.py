@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from engine.machineconfig import machinespec
-from engine.machineconfig.cluster import load_cluster
+from engine.machineconfig.cluster import Cluster, load_cluster
 from engine.machineconfig.config import (
     Config,
     decode_document,
@@ -27,7 +28,7 @@ from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.generate import Role, base_config
 from engine.machineconfig.nodes import from_value
-from engine.machineconfig.patch import apply, patch_of
+from engine.machineconfig.patch import apply, load_patch, patch_of
 from engine.machineconfig.redact import redacted, redacted_plain
 from engine.machineconfig.validate import validate
 
@@ -66,21 +67,61 @@ def render(
     The contract is the older one of the cluster's and the machine's version. `installed`: it runs from
     its disk, which need not be named and then stays.
     """
-    where = ""  # the patch at hand, for the fault
     try:
         cluster = load_cluster(cluster_text)
-        # A machine that is not yet, or never to be, of the cluster's version cannot read newer documents.
         contract = older(cluster.version, version)
-        config = base_config(replace(cluster, version=contract), bundle_text, role)
-        version = version or cluster.version
-        for where, patch in machinespec.patches(machine, disk, version, installed=installed):  # noqa: B007
-            config = apply(config, patch_of(patch))
-        for where, document in machinespec.documents(machine):  # noqa: B007
-            added = decode_document(from_value(document))
-            config = of_documents([*config.documents, added])
+    except ConfigError as error:
+        return Fault("", error.path, error.reason, error.message)
+    version = version or cluster.version
+    steps = steps_of(machine, disk, version, installed=installed)
+    config = assembled(replace(cluster, version=contract), bundle_text, role, steps)
+    if isinstance(config, Fault):
+        return config
+    return _checked(config, version, install=bool(machine.get("installDisk") or disk))
+
+
+Step: TypeAlias = tuple[str, Callable[[Config], Config]]
+"""(the field or file that asks for it, what it does to the configuration)."""
+
+
+def steps_of(
+    machine: Mapping[str, Any], disk: str, version: str, *, installed: bool = False
+) -> Iterator[Step]:
+    """What a MachineSpec asks for: its patches, then the documents that it adds."""
+    for where, patch in machinespec.patches(machine, disk, version, installed=installed):
+        yield where, partial(_patched, value=patch)
+    for where, document in machinespec.documents(machine):
+        yield where, partial(_extended, document=document)
+
+
+def steps_of_files(files: Iterable[tuple[str, str]]) -> Iterator[Step]:
+    """Patches as (name, text)."""
+    for name, text in files:
+        yield name, partial(_patched_by_text, text=text)
+
+
+def assembled(cluster: Cluster, bundle_text: str, role: Role, steps: Iterable[Step]) -> Config | Fault:
+    """The generated configuration after all steps, or the first mistake with the step that made it."""
+    where = ""
+    try:
+        config = base_config(cluster, bundle_text, role)
+        for where, step in steps:  # noqa: B007
+            config = step(config)
     except ConfigError as error:
         return Fault(where, error.path, error.reason, error.message)
-    return _checked(config, version, install=bool(machine.get("installDisk") or disk))
+    return config
+
+
+def _patched(config: Config, value: Any) -> Config:
+    return apply(config, patch_of(value))
+
+
+def _patched_by_text(config: Config, text: str) -> Config:
+    return apply(config, load_patch(text))
+
+
+def _extended(config: Config, document: Any) -> Config:
+    return of_documents([*config.documents, decode_document(from_value(document))])
 
 
 def _checked(config: Config, version: str, *, install: bool) -> Rendered | Fault:

@@ -16,6 +16,7 @@ _UNITS_NS: Final = {
 }  # fmt: skip
 _DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgtpe]?i?b?)", re.IGNORECASE)
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5,19}")
 
 
@@ -134,6 +135,8 @@ def url(text: str) -> str:
     if any(char <= " " or char == "\x7f" for char in text):
         raise ValueError("not a URL: it holds a space or a control character")
     parts = urlsplit(text)
+    if _BAD_ESCAPE.search(text.partition("?")[0]):
+        raise ValueError("not a URL: % is not followed by two hexadecimal digits")
     if parts.netloc and re.search(r"[<>\"]", parts.netloc):
         raise ValueError("not a URL: the host holds a character that is not allowed")
     _ = parts.port

@@ -8,7 +8,7 @@ changes a configuration. Neighbours: the `checks_*` modules hold the checks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.machineconfig.checks import Check, Problem, Situation
 from engine.machineconfig.checks_cluster import CLUSTER_CHECKS
@@ -32,14 +32,16 @@ class Verdict:
     warnings: tuple[Problem, ...]
 
 
-def validate(config: Config, *, mode: str, version: str = "") -> Verdict:
+def validate(config: Config, *, mode: str, version: str = "", strict: bool = False) -> Verdict:
     """Check a loaded configuration.
 
     `mode` is `metal`, `cloud` or `container`; `version` the Talos version of the node, "" for the
-    newest: it decides which document kinds exist.
+    newest: it decides which document kinds exist. `strict` makes errors of the warnings about the v1alpha1
+    document; those of others stay warnings (talos-config-rules 34).
     """
     situation = Situation(config, mode)
-    problems = [*_kinds(config, version), *_main(situation)]
+    problems = [*_kinds(config, version)]
+    problems += [replace(problem, warning=problem.warning and not strict) for problem in _main(situation)]
     for document in config.documents:
         problems.extend(document_problems(document))
     for check in CROSSING_CHECKS:

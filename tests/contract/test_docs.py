@@ -26,7 +26,11 @@ def flags_of(verb):
     from importlib import import_module
 
     command = import_module(VERBS[verb]).command
-    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
+    members = [
+        command.get_command(None, name) for name in getattr(command, "list_commands", lambda _: ())(None)
+    ]
+    parameters = [parameter for each in (command, *members) for parameter in each.params]
+    return {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)} | {
         "--help",
         "-h",
     }

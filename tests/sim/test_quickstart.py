@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from engine.machineconfig.certificates import facts, signed_by
+from engine.machineconfig.diff import text_paths
 from engine.machineconfig.identity import read_credentials
+from engine.machineconfig.installdisk import keeping_disk
 from engine.machineconfig.secretsbundle import SecretsBundle, parse
 from tests.sim.cluster import APPLY, MODE, NAME, RESET, Cluster, addresses, patched, quickstart, watching
 from tests.sim.shipped import until
@@ -42,6 +47,21 @@ def test_objects_have_the_names_owners_and_finalizers_of_the_contract(cluster: C
     assert _owners(cluster.get("Secret", f"{NAME}-state", "v1")) == []
     assert _owners(cluster.get("Secret", f"{NAME}-kubeconfig", "v1")) == [("TalosControlPlane", NAME, True)]
     assert _owners(cluster.get("Secret", f"{NAME}-talosconfig", "v1")) == [("TalosControlPlane", NAME, True)]
+
+
+def test_the_command_line_renders_what_the_machines_run(
+    cluster: Cluster, command: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    secret = tmp_path / "state.json"
+    secret.write_text(json.dumps(cluster.get("Secret", f"{NAME}-state", "v1")))
+    for address, role in ((CONTROLS[0], "controlplane"), (WORKERS[0], "worker")):
+        wishes = tmp_path / f"{address}.json"
+        wishes.write_text(json.dumps(cluster.get("TalosMachine", f"{NAME}-{address}")))
+        shown = command("machineconfig", "render", "--secrets", secret, "--input", wishes, "--role", role)
+        assert shown.returncode == 0, shown.stderr
+        text = cluster.configuration(address)
+        live = text[text.index("version: v1alpha1") :]
+        assert text_paths(live, keeping_disk(live, shown.stdout)) == []
 
 
 def test_the_state_secret_and_the_config_map_have_their_keys(cluster: Cluster) -> None:
