@@ -42,7 +42,8 @@ def _value(option: click.Option) -> str:
 
 def _option(option: click.Option) -> tuple[str, str, str]:
     names = ", ".join(f"`{name}`" for name in option.opts)
-    variable = f"`{option.envvar}`" if option.envvar else ""
+    named = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
+    variable = ", ".join(f"`{name}`" for name in named)
     return f"{names} {_value(option)}".strip(), option.help or "", variable
 
 

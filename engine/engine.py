@@ -92,7 +92,7 @@ class Engine:
         nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
         cpu = threading.Lock()
-        known = {"loopbackOnly": settings.loopback_only, "metaKey": False}
+        known = {"loopbackOnly": settings.loopback_only, "metaKey": settings.meta_key}
         return Hops(
             rules=self.rules.rules,
             cache=self.cache,

@@ -58,6 +58,8 @@ class Settings:
     metrics_bind_address: BindAddress | None = field(default=BindAddress("", 8443))
     metrics_secure: bool = True
     health_probe_bind_address: BindAddress | None = field(default=BindAddress("", 8081))
+    meta_key: bool = False
+    """Whether the rules may write network settings to the machines' META partitions."""
     workers: int = 32
     log_format: LogFormat = "text"
 

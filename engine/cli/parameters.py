@@ -20,10 +20,13 @@ _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def option(name: str, *more: str, **settings: Any) -> Decorator:
-    """A flag that is also TALOS_OPERATOR_<NAME> in the environment; a repeatable one is split at spaces there."""
+def option(name: str, *more: str, older: str = "", **settings: Any) -> Decorator:
+    """A flag that is also TALOS_OPERATOR_<NAME> in the environment; a repeatable one is split at spaces there.
+
+    `older`: a second variable, of the name that another operator gave it.
+    """
     variable = "TALOS_OPERATOR_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, *more, envvar=variable, **settings)
+    return click.option(name, *more, envvar=[variable, older] if older else variable, **settings)
 
 
 class Duration(click.ParamType[float]):

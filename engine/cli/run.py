@@ -60,6 +60,16 @@ _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
     metavar="ADDR",
     help="Where /healthz and /readyz are served; 0 for nowhere. Default :8081, standalone 127.0.0.1:8081.",
 )
+@option(
+    "--enable-meta-key",
+    type=bool,
+    is_flag=False,
+    flag_value="true",
+    default=False,
+    metavar="BOOL",
+    older="ENABLE_META_KEY",
+    help="Write machineSpec.meta to the machines' META partitions, key 0x0a.",
+)
 @option("--workers", type=int, default=Settings().workers, show_default=True, help="Passes at the same time.")
 @option(
     "--log-format",
@@ -104,6 +114,7 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         metrics_bind_address=_address(flags["metrics_bind_address"], metrics),
         metrics_secure=not alone if secure is None else secure,
         health_probe_bind_address=_address(flags["health_probe_bind_address"], health),
+        meta_key=flags["enable_meta_key"],
         workers=flags["workers"],
         log_format=flags["log_format"],
     )

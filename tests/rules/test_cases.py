@@ -20,7 +20,9 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     live, world = read(folder / "object.yaml"), read(folder / "world.yaml")
     verdict = judge(live, world, settings=expected.get("settings"))
     for phase, steps in expected.get("plan", {}).items():
-        assert verdict.steps(phase) == steps, phase
+        found = verdict.steps(phase)
+        # Of what is not done the case names what it is about; a rule may have more steps.
+        assert (set(steps) <= set(found)) if phase == "skipped" else (found == steps), (phase, found)
     for kind, told in expected.get("conditions", {}).items():
         found = next((item for item in verdict.conditions if item.type == kind), None)
         assert found is not None, kind

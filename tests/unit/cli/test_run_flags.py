@@ -40,6 +40,14 @@ def test_a_boolean_flag_takes_its_value_as_the_reference_operator_takes_it():
     assert parsed("--metrics-secure=false").metrics_secure is False
 
 
+def test_the_meta_key_is_switched_by_the_variable_of_the_older_operator_too(monkeypatch):
+    assert parsed().meta_key is False
+    assert parsed("--enable-meta-key").meta_key is True
+    monkeypatch.setenv("ENABLE_META_KEY", "true")
+    assert parsed().meta_key is True
+    assert parsed("--enable-meta-key=false").meta_key is False
+
+
 def test_zero_switches_a_server_off():
     settings = parsed("--metrics-bind-address", "0", "--health-probe-bind-address=0")
     assert settings.metrics_bind_address is None
