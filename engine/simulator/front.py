@@ -77,14 +77,15 @@ class Front:
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def _bind(self) -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in self._place[0] else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(self._place)
             listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
-            where = f"{self._place[0]}:{self._place[1]}"
+            where = f"{self._place[0]} port {self._place[1]}"
             raise SettingsError(
                 f"{where}: {error.strerror}; another simulator may use this address"
             ) from error

@@ -34,7 +34,7 @@ def resources_of(machine: Machine, unmet: list[Unmet]) -> dict[Name, Spec]:
         ("TimeStatuses.v1alpha1.talos.dev", "node"): {"synced": True, "epoch": 1},
     }
     if machine.network_up:
-        addresses = {"addresses": [f"{machine.address}/24"]}
+        addresses = {"addresses": [f"{machine.address}/{64 if ':' in machine.address else 24}"]}
         for name in ("default", "current", "accumulative", "routed"):
             found["NodeAddresses.net.talos.dev", name] = addresses
     found.update(_disks(machine))

@@ -17,7 +17,7 @@ from engine.simulator.hardware import DEFAULT_DISKS, read_disks
 class SimulatorSettings:
     """What `run` needs.
 
-    `machines` listen on consecutive loopback addresses from `first_address`, all on `port`.
+    `machines` listen on consecutive loopback addresses from `first_address`, all on `port`; on ::1 there is one.
     `directory` keeps their disks, the control socket and the ready file (None: a private
     temporary folder, deleted at the end). `calls` is the file that gets one JSON line per call
     received. `speed` divides every duration of `timing`. `versions` are handed round the
@@ -36,10 +36,13 @@ class SimulatorSettings:
 
     def addresses(self) -> list[str]:
         """The address of every machine, in order. Raises SettingsError off the loopback network."""
+        if self.first_address == "::1" and self.machines == 1:
+            return [self.first_address]
         try:
             first = ipaddress.IPv4Address(self.first_address)
         except ValueError as error:
-            raise SettingsError(f"first address: {error}; use one of 127.0.0.0/8") from error
+            hint = "use one of 127.0.0.0/8, or ::1 for one machine"
+            raise SettingsError(f"first address: {error}; {hint}") from error
         last = first + max(self.machines - 1, 0)
         if not (first.is_loopback and last.is_loopback):
             raise SettingsError(f"machines {first} .. {last} leave the loopback network 127.0.0.0/8")

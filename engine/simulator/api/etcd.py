@@ -52,11 +52,12 @@ async def _members(call: Call) -> Value:
 
 
 def _member(member: Member) -> Value:
+    host = f"[{member.address}]" if ":" in member.address else member.address
     return {
         "id": member.id,
         "hostname": member.name,
-        "peer_urls": [f"https://{member.address}:2380"],
-        "client_urls": [f"https://{member.address}:2379"],
+        "peer_urls": [f"https://{host}:2380"],
+        "client_urls": [f"https://{host}:2379"],
         "is_learner": member.learner,
     }
 

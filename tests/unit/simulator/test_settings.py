@@ -27,6 +27,7 @@ def test_machines_have_consecutive_addresses_beyond_one_network() -> None:
         (SimulatorSettings(1, first_address="10.0.0.1"), "loopback"),
         (SimulatorSettings(9, first_address="127.255.255.250"), "loopback"),
         (SimulatorSettings(1, first_address="here"), "first address"),
+        (SimulatorSettings(2, first_address="::1"), "::1 for one machine"),
     ],
 )
 def test_settings_that_cannot_work_are_named(settings: SimulatorSettings, said: str) -> None:
