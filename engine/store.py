@@ -8,11 +8,12 @@ stays. A look-up by the value at a path makes an index of that path the first ti
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from engine.base.fieldtree import texts_at
 
 Object = Mapping[str, Any]
 Name = tuple[str, str]
@@ -142,30 +143,9 @@ def compact(raw: dict[str, Any]) -> Object:
     return shared
 
 
-def texts_at(item: Any, path: str) -> set[str]:
-    """The texts at a dotted path: none, one, or one for each item of a list on the way."""
-    return set(_texts(item, path.split(".")))
-
-
 def is_older(version: str, than: str) -> bool:
     """Whether a version comes before another; of versions that are no numbers nobody can say."""
     return version.isdecimal() and than.isdecimal() and int(version) < int(than)
-
-
-def _texts(item: Any, names: list[str]) -> Iterator[str]:
-    if isinstance(item, list):
-        for each in item:
-            yield from _texts(each, names)
-    elif not names:
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, (bool, int, float)):
-            yield json.dumps(item)
-    elif isinstance(item, Mapping):
-        for length in range(1, len(names) + 1):
-            name = ".".join(names[:length])
-            if name in item:
-                yield from _texts(item[name], names[length:])
 
 
 def _replaces(new: str, old: str, *, listed: bool) -> bool:

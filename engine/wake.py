@@ -1,7 +1,7 @@
 """Who has to look again when an object changes: itself, its owners, and whoever has read it.
 
-Each pass tells what it read, by name (and which fields of it) or as a list; that replaces what its last
-pass had told. A change of fields that nobody reads wakes nobody: one word in the status of a control
+Each pass tells what it read, by name (and which fields of it) or as a list (of all objects or of those that
+match); that replaces what its last pass had told. A change of fields that nobody reads wakes nobody: one word in the status of a control
 plane would otherwise have every machine of its cluster looked at.
 Nobody has to declare watches, and none can be forgotten. Neighbours: `worker` notes, the cache's
 changes are looked up here by `engine`.
@@ -10,15 +10,17 @@ changes are looked up here by `engine`.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from engine.base.fieldtree import FieldTree, differs
+from engine.base.fieldtree import FieldTree, differs, texts_at
 from engine.base.kinds import Key, Kind
+from engine.base.model import KindMatch
 
 Object = Mapping[str, Any]
-ListRead = tuple[Kind, str]
 
 
 def is_status_only(old: Object | None, new: Object | None) -> bool:
@@ -36,12 +38,15 @@ class Readers:
         self._kinds = {(kind.group, kind.name): kind for kind in kinds}
         self._lock = threading.Lock()
         self._by_name: dict[Key, dict[Key, FieldTree | None]] = defaultdict(dict)
-        self._by_list: dict[ListRead, set[Key]] = defaultdict(set)
-        self._noted: dict[Key, tuple[Mapping[Key, FieldTree | None], frozenset[ListRead]]] = {}
+        self._by_list: dict[KindMatch, set[Key]] = defaultdict(set)
+        self._paths: dict[tuple[Kind, str], Counter[tuple[str, ...]]] = defaultdict(Counter)
+        self._noted: dict[Key, tuple[Mapping[Key, FieldTree | None], frozenset[KindMatch]]] = {}
 
-    def note(self, reader: Key, names: Mapping[Key, FieldTree | None], lists: Collection[ListRead]) -> None:
-        """What one pass of `reader` read: objects by name, and kinds as a list ("": all namespaces)."""
-        told = dict(names), frozenset((kind, place if kind.namespaced else "") for kind, place in lists)
+    def note(self, reader: Key, names: Mapping[Key, FieldTree | None], lists: Collection[KindMatch]) -> None:
+        """What one pass of `reader` read: objects by name, and lists of a kind ("": of all namespaces)."""
+        told = dict(names), frozenset(
+            each if each.kind.namespaced else replace(each, namespace="") for each in lists
+        )
         with self._lock:
             before = self._noted.get(reader)
             if before == told:
@@ -52,6 +57,7 @@ class Readers:
                 self._by_name[name][reader] = fields
             for each in told[1]:
                 self._by_list[each].add(reader)
+                self._paths[each.kind, each.namespace][tuple(path for path, _ in each.match)] += 1
 
     def forget(self, reader: Key) -> None:
         """The reader is gone."""
@@ -72,9 +78,18 @@ class Readers:
                 woken.add(key)
             with self._lock:
                 woken |= _concerned(self._by_name.get(key, {}), old, new)
-                woken |= self._by_list.get((kind, namespace), set())
-                woken |= self._by_list.get((kind, ""), set())
+                for place in {namespace, ""}:
+                    woken |= self._of_lists(kind, place, version)
         return woken
+
+    def _of_lists(self, kind: Kind, place: str, version: Object) -> set[Key]:
+        """The readers of the lists that have this version of an object in them."""
+        found: set[Key] = set()
+        for paths in self._paths.get((kind, place), ()):
+            for texts in product(*(texts_at(version, path) for path in paths)):
+                match = KindMatch(kind, place, tuple(zip(paths, texts, strict=True)))
+                found |= self._by_list.get(match, set())
+        return found
 
     def _owners(self, references: Iterable[Mapping[str, Any]], namespace: str) -> Iterable[Key]:
         for reference in references:
@@ -93,6 +108,11 @@ class Readers:
             self._by_list[each].discard(reader)
             if not self._by_list[each]:
                 del self._by_list[each]
+            paths = self._paths[each.kind, each.namespace]
+            paths[tuple(path for path, _ in each.match)] -= 1
+            self._paths[each.kind, each.namespace] = +paths
+            if not +paths:
+                del self._paths[each.kind, each.namespace]
 
 
 def _concerned(readers: Mapping[Key, FieldTree | None], old: Object | None, new: Object | None) -> set[Key]:

@@ -173,7 +173,7 @@ class Worker:
 
     def _observed(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> PassEnd:
         sight = self._hops.observer.observe(rule, key, live, ports)
-        self._hops.readers.note(key, sight.objects, {(item.kind, item.namespace) for item in sight.lists})
+        self._hops.readers.note(key, sight.objects, sight.lists)
         return self._pass(rule, key, sight, ports)
 
     def _gone(self, key: Key) -> PassEnd:

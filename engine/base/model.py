@@ -180,7 +180,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class KindMatch:
-    """A list read: a reader of it wakes when any object of the kind in the namespace changes."""
+    """A list read: a reader of it wakes when an object of the kind in the namespace changes that matches.
+
+    `match`: dotted path -> the text that has to be there, before the change or after it.
+    """
 
     kind: Kind
     namespace: str
+    match: tuple[tuple[str, str], ...] = ()

@@ -95,7 +95,7 @@ class Reader:
         if isinstance(source, KubeList):
             namespace = _text(source.namespace, scope) if source.namespace else ports.namespace
             match = {path: _text(form, scope) for path, form in source.match.items()}
-            lists.add(KindMatch(source.kind, namespace))
+            lists.add(KindMatch(source.kind, namespace, tuple(match.items())))
             return Read(
                 item, scope, [opened(found) for found in self._cache.list(source.kind, namespace, match)]
             )

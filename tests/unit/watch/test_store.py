@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.store import Store, texts_at
+from engine.base.fieldtree import texts_at
+from engine.store import Store
 from tests.unit.kube.conftest import thing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.base.kinds import Key, Kind
+from engine.base.model import KindMatch
 from engine.wake import Readers
 from tests.unit.kube.conftest import THING, thing
 
@@ -45,28 +46,38 @@ def test_readers_by_name_are_woken_even_when_the_object_was_absent():
 def test_readers_of_a_list_are_woken_by_any_object_of_its_namespace_or_of_all():
     readers = Readers(frozenset({OWNER}))
     other = Key(OWNER, "default", "all")
-    readers.note(READER, {}, {(CONFIG, "default")})
-    readers.note(other, {}, {(CONFIG, "")})
+    readers.note(READER, {}, {KindMatch(CONFIG, "default")})
+    readers.note(other, {}, {KindMatch(CONFIG, "")})
     assert readers.woken_by(CONFIG, None, thing("a")) == {READER, other}
     assert readers.woken_by(CONFIG, None, thing("a", namespace="elsewhere")) == {other}
 
 
 def test_a_list_of_a_cluster_wide_kind_has_no_namespace():
     readers = Readers(frozenset({OWNER}))
-    readers.note(READER, {}, {(NODE, "default")})
+    readers.note(READER, {}, {KindMatch(NODE, "default")})
     node = {"metadata": {"name": "n", "resourceVersion": "1"}}
     assert readers.woken_by(NODE, None, node) == {READER}
 
 
 def test_what_a_pass_reads_replaces_what_its_last_one_read():
     readers = Readers(frozenset({OWNER}))
-    readers.note(READER, {Key(CONFIG, "default", "a"): None}, {(CONFIG, "x")})
+    readers.note(READER, {Key(CONFIG, "default", "a"): None}, {KindMatch(CONFIG, "x")})
     readers.note(READER, {Key(CONFIG, "default", "b"): None}, set())
     assert readers.woken_by(CONFIG, None, thing("a")) == set()
     assert readers.woken_by(CONFIG, None, thing("b")) == {READER}
     readers.forget(READER)
     assert readers.woken_by(CONFIG, None, thing("b")) == set()
-    assert (readers._by_name, readers._by_list, readers._noted) == ({}, {}, {})
+    assert (readers._by_name, readers._by_list, readers._paths, readers._noted) == ({}, {}, {}, {})
+
+
+def test_readers_of_a_list_of_what_matches_are_woken_by_what_matches_before_or_after_only():
+    readers = Readers(frozenset({OWNER}))
+    readers.note(READER, {}, {KindMatch(CONFIG, "default", (("spec.of", "x"),))})
+    mine, other = ({**thing("a"), "spec": {"of": of}} for of in ("x", "y"))
+    assert readers.woken_by(CONFIG, other, {**other, "status": {}}) == set()
+    assert readers.woken_by(CONFIG, None, thing("a")) == set()
+    for change in ((mine, other), (other, mine), (None, mine), (mine, None)):
+        assert readers.woken_by(CONFIG, *change) == {READER}
 
 
 def test_a_reader_is_not_woken_by_fields_that_it_does_not_read():
