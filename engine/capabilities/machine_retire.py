@@ -2,8 +2,11 @@
 
 A control plane machine of a cluster that goes on gives up its leadership, leaves etcd and only then
 wipes itself; whether etcd can do without it is asked of etcd itself in the same moment, whatever
-a rule says. A machine that is given up as dead is removed from etcd by the others, if those
-have a quorum. Without peers the whole cluster goes, and the machine only wipes itself.
+a rule says. Without `peers` the whole cluster goes, and the machine only wipes itself; an empty list of
+them means that nobody is left to take over, and a member of etcd is refused.
+A machine that is given up (`abandon`) is removed from etcd by the others, if those have a quorum
+without it: one that answers after all is not given up unless `force` says so, and a member that lives on
+under another address is never removed. Under `force` etcd stays as it is where it can spare nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.base.errors import CapabilityError
+from engine.base.errors import CapabilityError, RemoteError
 from engine.base.values import Opaque
 from engine.capabilities import etcd_members
 from engine.capabilities.asking import OPAQUE, TEXT, TEXTS, ask, form
@@ -27,15 +30,17 @@ _NAME = "talos.machine.retire"
 
 
 async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was done; raises CapabilityError (QuorumAtRisk) when etcd cannot do without the machine."""
-    address, bundle, peers = given["endpoint"], given["identity"], given["peers"]
-    in_etcd = given["role"] == "controlplane" and bool(peers)
+    """What was done: reset, removed, left (a member that etcd cannot spare), or nothing.
+
+    Raises CapabilityError: QuorumAtRisk when etcd cannot do without the machine, StillThere when one
+    that is to be given up answers.
+    """
+    address, bundle, peers = given["endpoint"], given["identity"], given.get("peers")
+    others = peers if given["role"] == "controlplane" else None
     if given.get("abandon"):
-        return (
-            await _abandon(ports, address, bundle, peers) if in_etcd else {"done": True, "action": "nothing"}
-        )
-    if in_etcd:
-        await _leave(ports, address, bundle, peers)
+        return await _abandon(ports, address, bundle, others, force=bool(given.get("force")))
+    if others is not None:
+        await _leave(ports, address, bundle, others)
     await ask(ports, address, bundle, _RESET, {"graceful": False, "reboot": True}, exclusive=True)
     return {"done": True, "action": "reset"}
 
@@ -53,16 +58,38 @@ async def _leave(ports: Ports, address: str, bundle: Opaque, peers: list[str]) -
     await ask(ports, address, bundle, _LEAVE, deadline_s=_LEAVE_S, exclusive=True)
 
 
-async def _abandon(ports: Ports, address: str, bundle: Opaque, peers: list[str]) -> dict[str, Any]:
+async def _abandon(
+    ports: Ports, address: str, bundle: Opaque, peers: list[str] | None, *, force: bool
+) -> dict[str, Any]:
     """Have the others remove the member of a machine that is given up."""
-    found = await etcd_members.view(ports, peers, bundle)
-    member = found.member_at(address) if found is not None else None
-    if found is None or member is None:
+    if not force and await _answers(ports, address, bundle):
+        message = f"{address} answers again; it is not given up"
+        raise CapabilityError(message, operation=_NAME, sent="no", code="StillThere")
+    if not peers:
         return {"done": True, "action": "nothing"}
-    if len(found.healthy) < found.quorum:
-        raise _at_risk(found)
+    try:
+        found = await etcd_members.view(ports, peers, bundle)
+    except RemoteError:
+        if not force:
+            raise
+        return {"done": True, "action": "left"}
+    member = found.member_at(address) if found is not None else None
+    if found is None or member is None or member.id in found.ids.values():
+        return {"done": True, "action": "nothing"}
+    if not found.can_spare(address, member):
+        if not force:
+            raise _at_risk(found)
+        return {"done": True, "action": "left"}
     await ask(ports, found.healthy[0], bundle, _REMOVE, {"member_id": member.id}, exclusive=True)
     return {"done": True, "action": "removed"}
+
+
+async def _answers(ports: Ports, address: str, bundle: Opaque) -> bool:
+    try:
+        await ask(ports, address, bundle, etcd_members.SERVICES)
+    except RemoteError:
+        return False
+    return True
 
 
 def _at_risk(found: EtcdView) -> CapabilityError:
@@ -76,10 +103,17 @@ CAPABILITY = Capability(
     effect="irreversible",
     deadline_s=150.0,
     input=form(
-        {"endpoint": TEXT, "role": TEXT, "identity": OPAQUE, "peers": TEXTS, "abandon": {"type": "boolean"}},
-        optional=frozenset({"abandon"}),
+        {
+            "endpoint": TEXT,
+            "role": TEXT,
+            "identity": OPAQUE,
+            "peers": TEXTS,
+            "abandon": {"type": "boolean"},
+            "force": {"type": "boolean"},
+        },
+        optional=frozenset({"peers", "abandon", "force"}),
     ),
-    output=form({"done": {"type": "boolean"}, "action": TEXT}),
+    output=form({"done": {"type": "boolean"}, "action": {"type": "string", "enum": ["reset", "removed", "left", "nothing"]}}),
     start=retire,
     talos_methods=(_FORFEIT, _LEAVE, _REMOVE, _RESET, *etcd_members.CALLS),
 )

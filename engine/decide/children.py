@@ -8,7 +8,7 @@ that of existing children is Unknown or null. Pure. Neighbours: `steps` calls it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from engine.base.kinds import Key
 from engine.base.model import KubeWrite, PlannedStep, Snapshot
@@ -111,14 +111,19 @@ def _deletions(
     snapshot: Snapshot,
     scope: Scope,
 ) -> list[PlannedStep]:
-    """All surplus children at once, or with a lane one after the other."""
-    gate = holds(prune.gate, scope, otherwise=True)
-    if gate is not True:
-        blocked = isinstance(gate, Unknown)
-        reason = because(gate) if isinstance(gate, Unknown) else "the prune gate is closed"
-        return [
-            PlannedStep(id=step.id, item="prune", phase="blocked" if blocked else "waiting", reason=reason)
-        ]
+    """All surplus children that may go at once, or with a lane one after the other."""
+    gates = [
+        holds(prune.gate, scope.child({prune.item_name: child}) if prune.item_name else scope, otherwise=True)
+        for child in going
+    ]
+    allowed = [child for child, gate in zip(going, gates, strict=True) if gate is True]
+    if not allowed:
+        unknown = next((gate for gate in gates if isinstance(gate, Unknown)), None)
+        closed = f"the prune gate is closed for {', '.join(child['metadata']['name'] for child in going)}"
+        phase: Literal["blocked", "waiting"] = "waiting" if unknown is None else "blocked"
+        reason = closed if unknown is None else because(unknown)
+        return [PlannedStep(id=step.id, item="prune", phase=phase, reason=reason)]
+    going = allowed
     if prune.lane is not None:
         if leaving:
             reason = f"{leaving[0]['metadata']['name']} is still leaving"

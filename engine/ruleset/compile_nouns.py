@@ -38,9 +38,14 @@ def compile_children(compiler: Compiler, unit: Unit, node: Node) -> ChildrenStep
     items = compiler.need(unit, get(node, "from"), "items", LIST, inside=False)
     name = text(get(node, "as"))
     unit.locals[name] = items
+    existing = compiler.use(unit, get(node, "existing"), "items", LIST, inside=False)
     prune = None
     if prune_node is not None:
+        child = text(get(prune_node, "as"))
+        if child and existing is not None:
+            unit.locals[child] = existing
         prune = Prune(
+            item_name=child,
             gate=compiler.use(unit, get(prune_node, "gate"), "gate", BOOLEAN),
             lane=compiler.use(unit, get(prune_node, "lane"), "text", TEXT),
         )
@@ -52,7 +57,7 @@ def compile_children(compiler: Compiler, unit: Unit, node: Node) -> ChildrenStep
         "labels": compiler.use(unit, get(node, "labels"), "body", TEXT_MAP),
         "annotations_at_creation": compiler.use(unit, get(node, "annotationsAtCreation"), "body", TEXT_MAP),
         "spec": compiler.need(unit, get(node, "spec"), "body", property_schema(schema, "spec")),
-        "existing": compiler.use(unit, get(node, "existing"), "items", LIST, inside=False),
+        "existing": existing,
     }
     unit.present = parts["key"]
     if kind is None:

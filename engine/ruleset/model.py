@@ -172,8 +172,12 @@ class CallStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prune:
-    """Delete existing children that are not wanted: one at a time when `lane` is given."""
+    """Delete existing children that are not wanted: one at a time when `lane` is given.
 
+    `item_name`: what `gate` calls the child that would go; it is asked of each.
+    """
+
+    item_name: str = ""
     gate: Form | None = None
     lane: Form | None = None
 

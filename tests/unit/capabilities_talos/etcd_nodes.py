@@ -10,13 +10,17 @@ from talos_node import Network, Node, address, reply
 
 @dataclass
 class Etcd:
-    """`voters` are the numbers of the nodes that are members; a member's id is 1000 + its number."""
+    """`voters` are the numbers of the nodes that are members; a member's id is 1000 + its number.
+
+    `moved`: member -> the number of the node that it runs on now, though etcd lists its former address.
+    """
 
     voters: list[int]
     leader: int | None = None
     states: dict[int, str] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
+    moved: dict[int, int] = field(default_factory=dict)
 
     def serve(self, network: Network, *numbers: int) -> dict[int, Node]:
         return {number: self._node(network, number) for number in numbers}
@@ -37,17 +41,21 @@ class Etcd:
 
     def _services(self, number: int) -> Any:
         answer = _one("ServiceListResponse")
-        state = self.states.get(number, "Running" if number in self.voters else "Preparing")
+        runs = self._member(number) in self.voters
+        state = self.states.get(number, "Running" if runs else "Preparing")
         answer.messages[0].services.add(id="apid", state="Running").health.healthy = True
         if state:
             answer.messages[0].services.add(id="etcd", state=state).health.healthy = state == "Running"
         return answer
 
+    def _member(self, number: int) -> int:
+        return next((member for member, place in self.moved.items() if place == number), number)
+
     def _status(self, number: int) -> Any:
         answer = _one("EtcdStatusResponse")
         status = answer.messages[0].member_status
         leader = self.leader or self.voters[0]
-        status.member_id, status.leader = 1000 + number, 1000 + leader
+        status.member_id, status.leader = 1000 + self._member(number), 1000 + leader
         if number in self.errors:
             status.errors.append(self.errors[number])
         return answer

@@ -116,8 +116,16 @@ def test_a_worker_and_a_whole_cluster_are_wiped_without_asking_etcd(network, run
     etcd = Etcd([1])
     etcd.serve(network, 1, 2)
     run(RETIRE, endpoint=address(2), role="worker", peers=at(1))
-    run(RETIRE, endpoint=address(1), role="controlplane", peers=[])
+    run(RETIRE, endpoint=address(1), role="controlplane")
     assert run.asked == ["Reset", "Reset"]
+
+
+def test_the_only_member_of_a_cluster_that_goes_on_is_not_retired(network, run):
+    etcd = Etcd([1])
+    etcd.serve(network, 1)
+    with pytest.raises(CapabilityError) as caught:
+        run(RETIRE, endpoint=address(1), role="controlplane", peers=[])
+    assert (caught.value.code, etcd.did) == ("QuorumAtRisk", [])
 
 
 def test_a_node_given_up_as_dead_is_removed_by_the_others(network, run):
@@ -134,3 +142,30 @@ def test_a_dead_node_stays_a_member_while_the_others_have_no_quorum(network, run
     with pytest.raises(CapabilityError) as caught:
         run(RETIRE, endpoint=address(3), role="controlplane", peers=at(1, 2), abandon=True)
     assert (caught.value.code, etcd.did) == ("QuorumAtRisk", [])
+
+
+def test_a_node_that_answers_is_not_given_up_unless_somebody_insists(network, run):
+    etcd = Etcd([1, 2, 3])
+    etcd.serve(network, 1, 2, 3)
+    given_up = {"endpoint": address(3), "role": "controlplane", "peers": at(1, 2), "abandon": True}
+    with pytest.raises(CapabilityError) as caught:
+        run(RETIRE, **given_up)
+    assert (caught.value.code, etcd.did) == ("StillThere", [])
+    assert run(RETIRE, **given_up, force=True)["action"] == "removed"
+    assert etcd.did == ["remove 3"]
+
+
+def test_nobody_can_insist_on_removing_a_member_that_etcd_needs(network, run):
+    etcd = Etcd([1, 2, 3])
+    etcd.serve(network, 1, 3)
+    given_up = {"endpoint": address(3), "role": "controlplane", "abandon": True, "force": True}
+    assert run(RETIRE, **given_up, peers=at(1, 2)) == {"done": True, "action": "left"}
+    assert run(RETIRE, **given_up, peers=at(4)) == {"done": True, "action": "left"}
+    assert etcd.did == []
+
+
+def test_a_member_that_lives_on_under_another_address_is_not_removed_with_its_former_one(network, run):
+    etcd = Etcd([1, 2, 3], moved={3: 4})
+    etcd.serve(network, 1, 2, 4)
+    done = run(RETIRE, endpoint=address(3), role="controlplane", peers=at(1, 2, 4), abandon=True)
+    assert (done["action"], etcd.did) == ("nothing", [])

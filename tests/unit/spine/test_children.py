@@ -114,6 +114,18 @@ def test_a_prune_gate_that_is_not_known_to_be_open_keeps_every_child(gate, phase
     assert made.step(item="prune").phase == phase
 
 
+def test_a_prune_gate_that_names_the_child_is_asked_of_each():
+    text = CHILDREN.replace(
+        "prune: {gate: \"${obs.gate.text == 'open'}\", lane: quorum}",
+        "prune: {as: gone, gate: \"${obs.gate.text == 'open' && gone.spec.size == `1`}\", lane: quorum}",
+    )
+    kids = [widget("w-a", spec={"size": 2}), widget("w-b", spec={"size": 1}), widget("w-c", spec={"size": 1})]
+    assert deletions(wanting(kids=kids, text=text)) == ["w-b"]
+    kept = wanting(kids=kids[:1], text=text)
+    assert deletions(kept) == []
+    assert kept.step(item="prune").reason == "the prune gate is closed for w-a"
+
+
 def test_with_a_lane_one_child_goes_at_a_time_and_the_next_waits_until_it_is_gone():
     first = wanting(kids=[widget("w-a"), widget("w-b")])
     assert deletions(first) == ["w-a"]
