@@ -2,8 +2,8 @@
 
 A control plane machine of a cluster that goes on gives up its leadership, leaves etcd and only then
 wipes itself; whether etcd can do without it is asked of etcd itself in the same moment, whatever
-a rule says. Without `peers` the whole cluster goes, and the machine only wipes itself; an empty list of
-them means that nobody is left to take over, and a member of etcd is refused.
+a rule says: no `peers` means that nobody is left to take over. Where the whole cluster goes (`whole`),
+the machine only wipes itself.
 A machine that is given up (`abandon`) is removed from etcd by the others, if those have a quorum
 without it: one that answers after all is not given up unless `force` says so, and a member that lives on
 under another address is never removed. Under `force` etcd stays as it is where it can spare nobody.
@@ -35,8 +35,8 @@ async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises CapabilityError: QuorumAtRisk when etcd cannot do without the machine, StillThere when one
     that is to be given up answers.
     """
-    address, bundle, peers = given["endpoint"], given["identity"], given.get("peers")
-    others = peers if given["role"] == "controlplane" else None
+    address, bundle = given["endpoint"], given["identity"]
+    others = given["peers"] if given["role"] == "controlplane" and not given.get("whole") else None
     if given.get("abandon"):
         return await _abandon(ports, address, bundle, others, force=bool(given.get("force")))
     if others is not None:
@@ -93,7 +93,7 @@ async def _answers(ports: Ports, address: str, bundle: Opaque) -> bool:
 
 
 def _at_risk(found: EtcdView) -> CapabilityError:
-    message = f"etcd has {len(found.healthy)} healthy of {found.voters} voting members and cannot lose one"
+    message = f"etcd has {len(found.healthy)} healthy of {found.voters} voting members and cannot lose one; bring back or add others first"
     return CapabilityError(message, operation=_NAME, sent="no", code="QuorumAtRisk")
 
 
@@ -108,10 +108,11 @@ CAPABILITY = Capability(
             "role": TEXT,
             "identity": OPAQUE,
             "peers": TEXTS,
+            "whole": {"type": "boolean"},
             "abandon": {"type": "boolean"},
             "force": {"type": "boolean"},
         },
-        optional=frozenset({"peers", "abandon", "force"}),
+        optional=frozenset({"whole", "abandon", "force"}),
     ),
     output=form({"done": {"type": "boolean"}, "action": {"type": "string", "enum": ["reset", "removed", "left", "nothing"]}}),
     start=retire,

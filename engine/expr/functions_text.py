@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any, Final
 
-from engine.base.timestamps import epoch
+from engine.base.timestamps import epoch, rfc3339
 from engine.base.values import OMIT, REMOVE, Marker, Opaque, Unknown, Value, first_unknown
 from engine.base.yamltext import dump
 from engine.expr.durations import seconds_in
@@ -111,6 +111,12 @@ def duration(text: Value) -> Value:
 def epoch_of(time: Value) -> Value:
     """Seconds since 1970."""
     return seconds_of(time)
+
+
+@function("after(time: timestamp, seconds: number) -> string")
+def after(time: Value, seconds: Value) -> Value:
+    """The time so many seconds later, to the second, as `2027-01-15T08:00:00Z`."""
+    return rfc3339(seconds_of(time) + seconds)
 
 
 @function("semver_cmp(first: string, second: string) -> integer")

@@ -46,6 +46,8 @@ def with_outcomes(results: Mapping[str, Mapping[str, Value]], outcomes: Iterable
         if outcome.status == "failed" and not result.get("failed"):
             code = outcome.error.code if outcome.error else "Failed"
             result |= {"failed": True, "error": {"code": code, "message": outcome.message}}
+        elif outcome.status == "waiting":
+            result |= {"phase": "waiting", "reason": outcome.message}
         elif outcome.result is not None:
             result["result"] = outcome.result
     return told

@@ -23,6 +23,8 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
         found = verdict.steps(phase)
         # Of what is not done the case names what it is about; a rule may have more steps.
         assert (set(steps) <= set(found)) if phase == "skipped" else (found == steps), (phase, found)
+    if "finalizer" in expected:
+        assert verdict.plan.finalizer_change == expected["finalizer"]
     for kind, told in expected.get("conditions", {}).items():
         found = next((item for item in verdict.conditions if item.type == kind), None)
         assert found is not None, kind

@@ -116,7 +116,7 @@ def test_a_worker_and_a_whole_cluster_are_wiped_without_asking_etcd(network, run
     etcd = Etcd([1])
     etcd.serve(network, 1, 2)
     run(RETIRE, endpoint=address(2), role="worker", peers=at(1))
-    run(RETIRE, endpoint=address(1), role="controlplane")
+    run(RETIRE, endpoint=address(1), role="controlplane", peers=[], whole=True)
     assert run.asked == ["Reset", "Reset"]
 
 
