@@ -44,8 +44,9 @@ class Readers:
 
     def note(self, reader: Key, names: Mapping[Key, FieldTree | None], lists: Collection[KindMatch]) -> None:
         """What one pass of `reader` read: objects by name, and lists of a kind ("": of all namespaces)."""
-        told = dict(names), frozenset(
-            each if each.kind.namespaced else replace(each, namespace="") for each in lists
+        told = (
+            dict(names),
+            frozenset(each if each.kind.namespaced else replace(each, namespace="") for each in lists),
         )
         with self._lock:
             before = self._noted.get(reader)

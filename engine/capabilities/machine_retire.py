@@ -114,7 +114,12 @@ CAPABILITY = Capability(
         },
         optional=frozenset({"whole", "abandon", "force"}),
     ),
-    output=form({"done": {"type": "boolean"}, "action": {"type": "string", "enum": ["reset", "removed", "left", "nothing"]}}),
+    output=form(
+        {
+            "done": {"type": "boolean"},
+            "action": {"type": "string", "enum": ["reset", "removed", "left", "nothing"]},
+        }
+    ),
     start=retire,
     talos_methods=(_FORFEIT, _LEAVE, _REMOVE, _RESET, *etcd_members.CALLS),
 )

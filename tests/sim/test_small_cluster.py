@@ -108,20 +108,22 @@ def test_a_silent_machine_holds_its_end_up_until_it_is_given_up(cluster: Cluster
     until(
         "it is asked to go", lambda: "deletionTimestamp" in cluster.get("TalosMachine", MACHINE)["metadata"]
     )
-    until(
-        "it says why it stays",
-        lambda: "probe" in cluster.condition("TalosMachine", MACHINE, "Deleting").get("message", ""),
-        deadline_s=40,
-    )
+    told = cluster.says("TalosMachine", MACHINE, "Removable", "Unreachable", deadline_s=40)
+    assert re.search("silent since 2.*waited for until 2.*force-delete", told["message"]), told
     assert cluster.find("TalosCluster", NAME) is not None
     cluster.annotate("TalosMachine", MACHINE, "talos.alperen.cloud/force-delete", "true")
     cluster.gone("TalosCluster", NAME)
     assert cluster.calls(RESET, ok=False) == [WORKER]
-    notes = [event["note"] for event in cluster.events() if event["regarding"]["name"] == MACHINE]
-    assert any("given up" in note for note in notes), notes
+    told_of = {
+        event["reason"]: event["note"] for event in cluster.events() if event["regarding"]["name"] == MACHINE
+    }
+    assert "given up" in told_of["GivenUp"]
+    assert "force-delete" in told_of["Unreachable"]
 
 
-def test_a_machine_of_another_cluster_is_said_to_be_foreign_and_left_alone(cluster: Cluster) -> None:
+def test_a_machine_of_another_cluster_is_said_to_be_foreign_and_left_alone_also_in_deletion(
+    cluster: Cluster,
+) -> None:
     before = len(cluster.run.calls())
     cluster.apply(control_plane("thief", at(NODE)))
     told = until(
@@ -132,11 +134,10 @@ def test_a_machine_of_another_cluster_is_said_to_be_foreign_and_left_alone(clust
         ),
     )
     assert re.search("certificate|cluster", told["message"]), told
+    told = cluster.says("TalosMachine", f"thief-{NODE}", "AddressUnique", "AddressTaken")
+    assert MACHINE in told["message"]
     cluster.delete("TalosControlPlane", "thief")
-    until(
-        "it is asked to go",
-        lambda: "deletionTimestamp" in cluster.get("TalosControlPlane", "thief")["metadata"],
-    )
+    cluster.gone("TalosControlPlane", "thief")
     changes = {APPLY, BOOTSTRAP, RESET}
     assert not [call for call in cluster.run.calls()[before:] if call["method"] in changes]
     assert cluster.is_ready()
