@@ -18,6 +18,7 @@ from typing import Any
 from engine.base.kinds import Key
 from engine.base.yamltext import load_documents
 from engine.machineconfig.identity import read_credentials
+from engine.protocol import message_class
 from tests.sim.shipped import API, QUICKSTART, Shipped, free_port, is_ready, shipped, until
 from tests.unit.simulator.simulator_client import Client
 
@@ -165,7 +166,10 @@ class Cluster:
         wanted = {"namespace": "config", "type": "MachineConfigs.config.talos.dev", "id": "v1alpha1"}
         with self.machine_api(address, name) as machine:
             reply = machine.message("cosi.resource.State/Get", wanted)
-        return str(bytes(reply.resource.spec.proto_spec).decode(errors="replace"))
+        spec: Any = message_class("resource.config.MachineConfigSpec").FromString(
+            reply.resource.spec.proto_spec
+        )
+        return str(bytes(spec.yaml_marshalled).decode())
 
     def etcd_leader(self, address: str = "127.0.1.1") -> str:
         """The address of etcd's leader, asked of one member."""
