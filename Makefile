@@ -93,3 +93,8 @@ bench: setup ## Measure passes, memory and bring-up; prints a table
 .PHONY: proto
 proto: setup ## Compile schemas/talos/*.proto into the descriptors that the engine loads
 	$(BIN)/python -m engine.protocol.compile
+
+.PHONY: talos-model
+talos-model: ## Ask Talos's own library (tests/talos-model/go.mod pins it) for the model of its configurations; needs Go
+	cd tests/talos-model && GOTOOLCHAIN=local go run . model >.config-model.json
+	mv tests/talos-model/.config-model.json schemas/talos/config-model.json

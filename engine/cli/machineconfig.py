@@ -100,7 +100,7 @@ def patch(config: str, patches: Sequence[str], output: str | None) -> int:
     for name in patches:
         text = read(name)
         with telling_where(name):
-            patched = apply(patched, load_patch(text))
+            patched = apply(patched, load_patch(text, ahead=patched.ahead))
     write_keys(patched.text(), output, shown=redacted(patched))
     return 0
 

@@ -17,6 +17,8 @@ _SERVER: Final = "cluster.apiServer"
 
 
 def _endpoint(situation: Situation) -> Iterator[Problem]:
+    if situation.config.find("KubeClusterConfig"):  # from 1.14 on
+        return
     if not section(situation.cluster, "controlPlane").get("endpoint"):
         yield Problem("cluster.controlPlane.endpoint", "required")
 

@@ -88,8 +88,13 @@ def _members(situation: Situation) -> Iterator[Problem]:
 
 
 def _registries(situation: Situation) -> Iterator[Problem]:
-    for host, entry in section(situation.machine, "registries", "config").items():
-        tls = section(entry, "tls")
+    registries = section(situation.machine, "registries")
+    for part in ("mirrors", "config"):
+        for host, entry in section(registries, part).items():
+            if entry is None:
+                yield Problem(f'machine.registries.{part}."{host}"', "must not be null")
+    for host, entry in section(registries, "config").items():
+        tls = section(entry or {}, "tls")
         if tls.get("clientIdentity") is not None and not section(tls, "clientIdentity").get("crt"):
             yield Problem(f'machine.registries.config."{host}".tls.clientIdentity.crt', "required")
 

@@ -14,6 +14,10 @@ from engine.machineconfig.checks_machine import key_problems
 from engine.machineconfig.texts import bytes_of
 
 _SYSTEM: Final = ("STATE", "EPHEMERAL", "IMAGECACHE")
+_FIELD = re.compile(
+    r"disk\.(size|io_size|sector_size|pretty_size|model|serial|modalias|wwid|uuid|transport|bus_path|sub_system"
+    r"|dev_path|symlinks|secondary_disks)"
+)
 _NAME = re.compile(r"[A-Za-z0-9-]{1,34}")
 
 
@@ -22,6 +26,15 @@ def _system(name: str, value: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("name", f"not one of {', '.join(_SYSTEM)}")
     if name == "STATE" and value.get("provisioning"):
         yield Problem("provisioning", "the volume STATE cannot be provisioned otherwise")
+
+
+def _selector(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    """CEL is the node's to compile; that an expression is only a field, and one that says neither yes nor no,
+    shows without that.
+    """
+    match = section(value, "provisioning", "diskSelector").get("match", "")
+    if _FIELD.fullmatch(match.strip()):
+        yield Problem("provisioning.diskSelector", "the expression gives a value; true or false is needed")
 
 
 def _name(name: str, _: Mapping[str, Any]) -> Iterator[Problem]:
@@ -75,8 +88,8 @@ def _external(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 VOLUME_CHECKS: Final[Mapping[str, tuple[Callable[[str, Mapping[str, Any]], Iterator[Problem]], ...]]] = {
     "ExistingVolumeConfig": (_existing,),
     "ExternalVolumeConfig": (_external,),
-    "RawVolumeConfig": (_name, _provisioning, _sizes, _keys),
-    "SwapVolumeConfig": (_name, _provisioning, _sizes, _keys),
-    "UserVolumeConfig": (_name, _provisioning, _sizes, _filesystem, _keys),
-    "VolumeConfig": (_system, _sizes, _keys),
+    "RawVolumeConfig": (_name, _provisioning, _selector, _sizes, _keys),
+    "SwapVolumeConfig": (_name, _provisioning, _selector, _sizes, _keys),
+    "UserVolumeConfig": (_name, _provisioning, _selector, _sizes, _filesystem, _keys),
+    "VolumeConfig": (_system, _selector, _sizes, _keys),
 }

@@ -20,6 +20,7 @@ from engine.machineconfig.model import V1ALPHA1, AnyType, StructType, model
 from engine.machineconfig.nodes import MapNode, Node, from_value, is_null, parse, to_value
 
 API_VERSION: Final = "v1alpha1"
+_HEAD: Final = ("apiVersion", "kind", "name")
 _MARKS: Final = ("machine", "cluster", "debug", "persist")
 
 
@@ -39,8 +40,10 @@ class Document:
         return title(self.kind, self.name)
 
     def plain(self) -> dict[str, Any]:
-        """The document as it is written."""
+        """The document as it is written; what tells documents apart comes first."""
         written: dict[str, Any] = encode(self.type, self.value)
+        if isinstance(self.type, AnyType):
+            return {key: written[key] for key in _HEAD if key in written} | written
         return written
 
 
@@ -49,6 +52,11 @@ class Config:
     """All documents of one machine."""
 
     documents: tuple[Document, ...]
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it holds kinds of the Talos version after the model's, and is read by what is known of that."""
+        return any(model().is_untyped(document.kind) for document in self.documents)
 
     def find(self, kind: str, name: str = "") -> Document | None:
         """The document of that kind and name, or None."""
@@ -77,7 +85,13 @@ def title(kind: str, name: str) -> str:
 
 def load(text: str) -> Config:
     """Parse, decode and check a configuration. Raises ConfigError at the first mistake."""
-    return of_documents(decode_document(node) for node in parse(text) if not is_null(node))
+    return _of_nodes([node for node in parse(text) if not is_null(node)])
+
+
+def _of_nodes(nodes: Sequence[Node]) -> Config:
+    kinds = [scalar_of(node, "kind") for node in nodes if isinstance(node, MapNode)]
+    ahead = any(model().is_untyped(kind) for kind in kinds)
+    return of_documents(decode_document(node, ahead=ahead) for node in nodes)
 
 
 def load_plain(text: str) -> list[Any]:
@@ -87,7 +101,7 @@ def load_plain(text: str) -> list[Any]:
 
 def of_values(documents: Iterable[Any]) -> Config:
     """A configuration from JSON values, one a document."""
-    return of_documents(decode_document(from_value(document)) for document in documents)
+    return _of_nodes([from_value(document) for document in documents])
 
 
 def of_documents(documents: Iterable[Document]) -> Config:
@@ -111,12 +125,12 @@ def duplicate(document: Document) -> ConfigError:
     return ConfigError("Duplicate", f"the document {name} is given twice", path=name, line=document.line)
 
 
-def decode_document(node: Node) -> Document:
-    """The typed document of a node. Raises ConfigError."""
+def decode_document(node: Node, *, ahead: bool = False) -> Document:
+    """The typed document of a node, for a configuration that is `ahead`. Raises ConfigError."""
     if not isinstance(node, MapNode):
         raise ConfigError("Syntax", "a document must be a mapping", line=node.line)
     kind, name = identity(node)
-    kind_type = model().document(kind)
+    kind_type = model(ahead=ahead).document(kind)
     if kind_type is None:
         near = difflib.get_close_matches(kind, model().kinds(), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -156,7 +170,7 @@ def scalar_of(node: MapNode, key: str) -> str:
 def _check_rivals(documents: Sequence[Document]) -> None:
     taken = {(document.kind, document.name) for document in documents}
     for document in documents:
-        for rival in model().rivals(document.kind):
+        for rival in model(ahead=True).rivals(document.kind):
             if (rival, document.name) in taken:
                 message = f"{rival}/{document.name} has the same name; they exclude each other"
                 raise ConfigError("Conflict", message, path=document.title)

@@ -86,6 +86,8 @@ def _map(kind: MapType, node: MapNode, path: str) -> dict[str, Any]:
     for key, item in node.entries:
         if not is_null(item):
             found[key.text] = decode(kind.item, item, join(path, key.text))
-        elif isinstance(kind.item, ScalarType) and kind.item.zero is None:
+        elif isinstance(kind.item, PointerType) or (
+            isinstance(kind.item, ScalarType) and kind.item.zero is None
+        ):
             found[key.text] = None
     return found

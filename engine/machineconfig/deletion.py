@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from engine.machineconfig.config import scalar_of
+from engine.machineconfig.config import API_VERSION, scalar_of
 from engine.machineconfig.decode import join
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.model import V1ALPHA1, AnyType, ListType, MapType, PointerType, StructType, Type
@@ -37,6 +37,7 @@ class Deletion:
     kind: str
     name: str
     path: tuple[Step, ...]
+    api_version: str = API_VERSION
 
     @property
     def shown(self) -> str:
@@ -59,9 +60,9 @@ def extract(node: MapNode) -> tuple[MapNode | None, list[Deletion]]:
     kind, name = scalar_of(node, "kind"), scalar_of(node, "name")
     if found == [()]:
         _check_whole(node, kind)
-    kind = kind or V1ALPHA1
+    kind, version = kind or V1ALPHA1, scalar_of(node, "apiVersion") or API_VERSION
     return (rest if isinstance(rest, MapNode) and rest.entries else None), [
-        Deletion(kind, name, path) for path in found
+        Deletion(kind, name, path, version) for path in found
     ]
 
 

@@ -17,7 +17,7 @@ _ABSENT = object()
 def encode(kind: Type, value: Any) -> Any:
     """The value as it is written: dicts in the order of the fields, map keys in natural order."""
     if isinstance(kind, PointerType):
-        return encode(kind.target, value)
+        return None if value is None else encode(kind.target, value)
     if isinstance(kind, StructType):
         return _struct(kind, value)
     if isinstance(kind, ListType):

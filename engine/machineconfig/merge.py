@@ -16,6 +16,25 @@ from engine.machineconfig.nodes import Plain
 from engine.machineconfig.scalars import ScalarType
 
 
+def refuse_dates(kind: Type, value: Any, path: str = "") -> None:
+    """Raises ConfigError for a date without quotes in a part of no known type: Talos cannot copy one, which it
+    does before it merges (talos-config-rules 23).
+    """
+    if isinstance(kind, PointerType) and value is not None:
+        refuse_dates(kind.target, value, path)
+    elif isinstance(kind, StructType):
+        for key, item in value.items():
+            refuse_dates(kind.fields[key].type, item, join(path, key))
+    elif isinstance(kind, AnyType | MapType) and isinstance(value, dict):
+        for key, item in value.items():
+            refuse_dates(kind.item if isinstance(kind, MapType) else kind, item, join(path, key))
+    elif isinstance(kind, ListType) or (isinstance(kind, AnyType) and isinstance(value, list)):
+        for index, item in enumerate(value):
+            refuse_dates(kind.item if isinstance(kind, ListType) else kind, item, f"{path}[{index}]")
+    elif isinstance(kind, AnyType) and isinstance(value, Plain):
+        raise ConfigError("MergeConflict", "a date without quotes cannot be merged; quote it", path=path)
+
+
 def merge(kind: Type, left: Any, right: Any, path: str = "") -> Any:
     """`right` over `left`, both set."""
     if isinstance(kind, PointerType):
@@ -67,6 +86,8 @@ def _maps(kind: MapType, left: dict[str, Any], right: dict[str, Any], path: str)
 
 
 def _gives_way(kind: Type, value: Any) -> bool:
+    if isinstance(kind, PointerType):
+        return value is None
     return isinstance(kind, ScalarType) and kind.overwrite == "set" and bool(value == kind.zero)
 
 

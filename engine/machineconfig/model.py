@@ -1,6 +1,7 @@
 """The types of Talos's configuration documents, read from schemas/talos/config-model.json.
 
-The file names, for each document kind, its type; for each struct its fields in the order they are
+docs/configurations.md says how the file is made from Talos's own library; config-model-ahead.json holds what is
+known of the version after it. The file names, for each document kind, its type; for each struct its fields in the order they are
 written. A field's key may end in `?` (left out when empty) and `!` (a patch replaces it). A type is
 a name, `*T` (may be unset), `[]T` or `{}T` (a map with text keys). Promises: types are immutable
 and resolved lazily, once. Never looks at a configuration. Neighbours: `scalars` (leaf types),
@@ -85,12 +86,12 @@ Type: TypeAlias = ScalarType | AnyType | PointerType | MapType | ListType | Stru
 
 
 class Model:
-    """All types of one machinery version."""
+    """All types of one machinery version; `later` says what the version after it has."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], later: Mapping[str, Any]) -> None:
         self.raw = raw
+        self._untyped = later["untyped"]
         self._types: dict[str, Type] = {}
-        self._rivals = {kind: group for group in raw["oneNameAmong"] for kind in group}
 
     def document(self, kind: str) -> StructType | AnyType | None:
         """The type of a document kind (`v1alpha1` for the document without kind), or None.
@@ -105,24 +106,22 @@ class Model:
 
     def is_untyped(self, kind: str) -> bool:
         """Whether a kind is known by name only."""
-        untyped = self.raw["untyped"]
-        return kind in untyped["named"] or kind in untyped["unnamed"]
+        return kind in self._untyped["named"] or kind in self._untyped["unnamed"]
 
     def is_named(self, kind: str) -> bool:
         """Whether documents of this kind are told apart by their `name`."""
         found = self.document(kind)
         if isinstance(found, StructType):
             return "name" in found.fields
-        return kind in self.raw["untyped"]["named"]
+        return kind in self._untyped["named"]
 
     def kinds(self) -> tuple[str, ...]:
         """Every document kind, `v1alpha1` included."""
-        untyped = self.raw["untyped"]
-        return (*self.raw["documents"], *untyped["named"], *untyped["unnamed"])
+        return (*self.raw["documents"], *self._untyped["named"], *self._untyped["unnamed"])
 
     def rivals(self, kind: str) -> tuple[str, ...]:
         """The other kinds that may not use a name which `kind` uses."""
-        return tuple(other for other in self._rivals.get(kind, ()) if other != kind)
+        return tuple(self.raw["rivals"].get(kind, ()))
 
     def type(self, name: str) -> Type:
         """The type of that name. Raises KeyError for a name the model does not have."""
@@ -159,6 +158,15 @@ class Model:
 
 
 @cache
-def model() -> Model:
-    """The shipped model."""
-    return Model(json.loads(asset("schemas", "talos", "config-model.json").read_text(encoding="utf-8")))
+def model(*, ahead: bool = False) -> Model:
+    """The shipped model; `ahead`: with the changes that are known of the version after it."""
+    raw, later = _read("config-model.json"), _read("config-model-ahead.json")
+    if ahead:
+        raw = {**raw, **{part: {**raw[part], **later[part]} for part in ("rivals", "structs")}}
+    return Model(raw, later)
+
+
+@cache
+def _read(name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(asset("schemas", "talos", name).read_text(encoding="utf-8"))
+    return found

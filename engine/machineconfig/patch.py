@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from engine.machineconfig import deletion, jsonpatch
 from engine.machineconfig.config import (
+    API_VERSION,
     Config,
     Document,
     decode_document,
@@ -21,7 +22,7 @@ from engine.machineconfig.config import (
 )
 from engine.machineconfig.deletion import Deletion
 from engine.machineconfig.errors import ConfigError
-from engine.machineconfig.merge import merge
+from engine.machineconfig.merge import merge, refuse_dates
 from engine.machineconfig.model import V1ALPHA1
 from engine.machineconfig.nodes import ListNode, MapNode, Node, from_value, is_null, parse, to_value
 
@@ -45,17 +46,17 @@ class JsonPatch:
 Patch: TypeAlias = StrategicPatch | JsonPatch
 
 
-def load_patch(text: str) -> Patch:
-    """A patch from its text: configuration documents, or a list of JSON operations."""
+def load_patch(text: str, *, ahead: bool = False) -> Patch:
+    """A patch from its text, for a configuration that is `ahead`: documents, or a list of JSON operations."""
     nodes = [node for node in parse(text) if not is_null(node)]
     if not nodes:
         return JsonPatch(())
-    return _of_nodes(nodes)
+    return _of_nodes(nodes, ahead)
 
 
-def patch_of(value: Any) -> Patch:
+def patch_of(value: Any, *, ahead: bool = False) -> Patch:
     """A patch from a JSON value: one document, or a list of operations."""
-    return _of_nodes([from_value(value)])
+    return _of_nodes([from_value(value)], ahead)
 
 
 def apply(config: Config, patch: Patch) -> Config:
@@ -67,6 +68,8 @@ def apply(config: Config, patch: Patch) -> Config:
         identity = step.kind, step.name
         known = documents.get(identity)
         if isinstance(step, Deletion):
+            if step.api_version != API_VERSION:
+                continue  # there is no such document, and what is absent may be deleted
             if known is not None and not step.path:
                 del documents[identity]
             elif known is not None:
@@ -82,6 +85,7 @@ def apply(config: Config, patch: Patch) -> Config:
 def _merged(known: Document, step: Document) -> Document:
     prefix = f"{known.title}: " if known.title else ""
     try:
+        refuse_dates(known.type, known.value)
         value = merge(known.type, known.value, step.value)
     except ConfigError as error:
         raise ConfigError(error.reason, error.message, path=prefix + error.path) from None
@@ -96,7 +100,7 @@ def _apply_json(config: Config, patch: JsonPatch) -> Config:
     return of_values([jsonpatch.apply(plain, patch.operations)])
 
 
-def _of_nodes(nodes: list[Node]) -> Patch:
+def _of_nodes(nodes: list[Node], ahead: bool) -> Patch:
     if isinstance(nodes[0], ListNode):
         return JsonPatch(tuple(to_value(item) for node in nodes for item in getattr(node, "items", ())))
     first: list[Step] = []
@@ -112,7 +116,7 @@ def _of_nodes(nodes: list[Node]) -> Patch:
             # Deletions in the v1alpha1 document take effect before everything else (rule 16).
             (first if found.kind == V1ALPHA1 else later).append(found)
         if rest is not None and not _says_nothing(rest):
-            document = decode_document(rest)
+            document = decode_document(rest, ahead=ahead)
             if (document.kind, document.name) in seen:
                 raise duplicate(document)
             seen.add((document.kind, document.name))

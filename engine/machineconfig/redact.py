@@ -54,7 +54,7 @@ def _document(document: Document) -> Any:
 
 def _typed(kind: Type, value: Any) -> Any:
     if isinstance(kind, PointerType):
-        return _typed(kind.target, value)
+        return None if value is None else _typed(kind.target, value)
     if isinstance(kind, StructType):
         return {key: _field(key, kind.fields[key].type, item) for key, item in value.items()}
     if isinstance(kind, ListType):

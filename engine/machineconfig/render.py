@@ -113,15 +113,15 @@ def assembled(cluster: Cluster, bundle_text: str, role: Role, steps: Iterable[St
 
 
 def _patched(config: Config, value: Any) -> Config:
-    return apply(config, patch_of(value))
+    return apply(config, patch_of(value, ahead=config.ahead))
 
 
 def _patched_by_text(config: Config, text: str) -> Config:
-    return apply(config, load_patch(text))
+    return apply(config, load_patch(text, ahead=config.ahead))
 
 
 def _extended(config: Config, document: Any) -> Config:
-    return of_documents([*config.documents, decode_document(from_value(document))])
+    return of_documents([*config.documents, decode_document(from_value(document), ahead=config.ahead)])
 
 
 def _checked(config: Config, version: str, *, install: bool) -> Rendered | Fault:

@@ -11,6 +11,7 @@ from engine.machineconfig import config, nodes, patch
 from engine.machineconfig.diff import text_paths
 from engine.machineconfig.emit import write
 from engine.machineconfig.errors import ConfigError
+from engine.machineconfig.model import StructType, model
 
 _PIECES = [
     "a",
@@ -141,3 +142,14 @@ def test_differences_name_field_item_and_document():
 def test_configurations_that_our_model_cannot_read_are_compared_as_they_are():
     first = "machine: {type: worker, quantum: {a: 1}}\n"
     assert text_paths(first, first.replace("a: 1", "a: 2")) == ["document 1: machine.quantum.a"]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_every_type_of_the_model_is_known(ahead: bool):
+    known = model(ahead=ahead)
+    for name in known.raw["structs"]:
+        kind = known.type(name)
+        assert isinstance(kind, StructType)
+        assert list(kind.fields) == [key.rstrip("?!") for key in known.raw["structs"][name]]
+    for kind in known.kinds():
+        assert known.document(kind) is not None, kind

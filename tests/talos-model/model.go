@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
+)
+
+var unnamed = regexp.MustCompile(`\(\d+\)$`)
+
+// printModel writes the model in the form in which the engine keeps it: one entry a line, sorted.
+func printModel() error {
+	all, err := kinds()
+	if err != nil {
+		return err
+	}
+
+	documents := map[string]string{"v1alpha1": name(reflect.TypeFor[v1alpha1.Config]())}
+	rivals := map[string][]string{}
+
+	for _, kind := range all {
+		document, err := sample(kind)
+		if err != nil {
+			return err
+		}
+
+		documents[kind] = name(structOf(document))
+
+		if jealous, ok := document.(interface{ ConflictsWithKinds() []string }); ok {
+			others := slices.DeleteFunc(jealous.ConflictsWithKinds(), func(other string) bool { return other == kind })
+			slices.Sort(others)
+			rivals[kind] = others
+		}
+	}
+
+	enumerations := map[string][]string{}
+	for called, t := range words {
+		enumerations[called] = wordsOf(t)
+	}
+
+	lines := map[string][]field{}
+	for called, t := range structs {
+		lines[called] = fields(t)
+	}
+
+	facts := map[string]listFacts{}
+	for called, t := range lists {
+		facts[called] = probe(t)
+	}
+
+	fmt.Printf("{\n \"machinery\": %s,\n", quoted(version()))
+	fmt.Printf(" \"documents\": %s,\n", object(documents, quoted))
+	fmt.Printf(" \"enumerations\": %s,\n", object(enumerations, list))
+	fmt.Printf(" \"lists\": %s,\n", object(facts, entry))
+	fmt.Printf(" \"rivals\": %s,\n", object(rivals, list))
+	fmt.Printf(" \"structs\": %s\n}\n", object(lines, mapping))
+
+	return nil
+}
+
+// wordsOf asks every small number for its word and keeps the words that are read back.
+func wordsOf(t reflect.Type) []string {
+	var found []string
+
+	for number := range 1 << min(t.Bits(), 16) {
+		value := reflect.New(t)
+		if t.Kind() == reflect.Int || t.Kind() == reflect.Int32 {
+			value.Elem().SetInt(int64(number))
+		} else {
+			value.Elem().SetUint(uint64(number))
+		}
+
+		word := value.Elem().MethodByName("String").Call(nil)[0].String()
+		back := reflect.New(t)
+		answer := back.MethodByName("UnmarshalText").Call([]reflect.Value{reflect.ValueOf([]byte(word))})
+
+		if !unnamed.MatchString(word) && answer[0].IsNil() && back.Elem().Equal(value.Elem()) {
+			found = append(found, word)
+		}
+	}
+
+	return found
+}
+
+func quoted(text string) string {
+	written, _ := json.Marshal(text)
+
+	return string(written)
+}
+
+func list(texts []string) string {
+	written := make([]string, 0, len(texts))
+	for _, text := range texts {
+		written = append(written, quoted(text))
+	}
+
+	return "[" + strings.Join(written, ", ") + "]"
+}
+
+func mapping(fields []field) string {
+	written := make([]string, 0, len(fields))
+	for _, each := range fields {
+		written = append(written, quoted(each.key)+": "+quoted(each.typ))
+	}
+
+	return "{" + strings.Join(written, ", ") + "}"
+}
+
+func entry(facts listFacts) string {
+	pairs := []field{{"item", facts.Item}, {"key", facts.Key}, {"equal", facts.Equal}, {"onMatch", facts.OnMatch}}
+
+	return mapping(slices.DeleteFunc(pairs, func(pair field) bool { return pair.typ == "" }))
+}
+
+func object[V any](entries map[string]V, write func(V) string) string {
+	written := make([]string, 0, len(entries))
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		written = append(written, fmt.Sprintf("  %s: %s", quoted(key), write(entries[key])))
+	}
+
+	return "{\n" + strings.Join(written, ",\n") + "\n }"
+}
