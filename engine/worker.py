@@ -128,7 +128,10 @@ class Worker:
         try:
             return self._serialized(rule, key)
         except Missing:
-            return self._gone(key)
+            if self._hops.cache.get(key) is None:
+                return self._gone(key)
+            # The cache has yet to hear of it; or it is there after all, and the answer was an old one.
+            return PassEnd("requeue", STALE_S, soon=True)
         except Conflict as error:
             log.debug("%s: somebody else wrote first: %s", key, error)
             return PassEnd("requeue", rule.backoff.max_s, soon=True)
@@ -190,7 +193,8 @@ class Worker:
         performed = hops.actor.perform(rule, plan, sight.snapshot.object, ports)
         if performed.finalizer_removed and plan.mode == "act":
             hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, ())
-            return PassEnd("success", None, plan=plan, outcomes=performed.outcomes)
+            # Mostly it is gone by then; if not, somebody answered out of the past that it was.
+            return PassEnd("success", STALE_S, plan=plan, outcomes=performed.outcomes)
         with hops.cpu:
             names = self._after(rule, sight, plan, performed)
             verdict = assess(rule, sight.snapshot, names, plan, performed.sent)

@@ -20,7 +20,7 @@ from engine.base.errors import (
 )
 from engine.base.kinds import Key, Kind
 from engine.patience import Patience
-from engine.worker import DEFAULT_EVERY_S, SHORTEST_EVERY_S, WAIT_S
+from engine.worker import DEFAULT_EVERY_S, SHORTEST_EVERY_S, STALE_S, WAIT_S
 from tests.unit.spine.capabilities import ANSWERS, CALLS
 from tests.unit.spine.server import LEASE, spine, until
 from tests.unit.spine.world import CONFIG_MAP
@@ -121,7 +121,7 @@ def test_whoever_asks_for_a_pause_is_left_alone_for_that_long(over):
         (ExpressionError("odd"), "error"),
         (ZeroDivisionError("bug"), "error"),
         (Conflict("somebody else"), "requeue"),
-        (Missing("gone"), "not_found"),
+        (Missing("gone, says an old answer"), "requeue"),
     ],
 )
 def test_every_error_outside_the_steps_becomes_a_result(over, monkeypatch, error, result):
@@ -132,6 +132,32 @@ def test_every_error_outside_the_steps_becomes_a_result(over, monkeypatch, error
     over.server.make()
     monkeypatch.setattr(over.reporter, "publish", fails)
     assert over.turn().result == result
+
+
+ENDING = """
+on: {every: 10m}
+finalize: {name: example.org/f, timeout: 10m, onTimeout: block, steps: []}
+conditions: [{type: Fine, is: true}]
+"""
+
+
+def test_an_object_that_an_old_answer_calls_gone_is_let_go_at_the_next_look(server, monkeypatch):
+    """An API server that lags says 404 where the object still waits for its finalizer to be taken away."""
+    with spine(server, ENDING) as over:
+        server.make(finalizers=["example.org/f"])
+        server.client.delete(server.key())
+        over.caught_up()
+
+        def gone(*_):
+            raise Missing("not there yet")
+
+        with monkeypatch.context() as lagging:
+            lagging.setattr(over.server.client, "get", gone)
+            end = over.worker.pass_over(over.rule, server.key())
+        assert end.delay_s is not None
+        assert server.get() is not None
+        over.turn()
+        assert server.get() is None
 
 
 def test_a_pass_over_what_our_own_write_has_overtaken_is_put_off(over):
@@ -375,7 +401,7 @@ def test_an_object_goes_with_its_end_done_and_is_then_not_found(server):
         assert server.get()["metadata"]["finalizers"] == ["example.org/f"]
         server.client.delete(server.key())
         end = over.turn()
-        assert (end.result, end.delay_s) == ("success", None)
+        assert (end.result, end.delay_s) == ("success", STALE_S)
         assert over.turn().result == "not_found"
         assert CALLS == [("change", "x")]
 
