@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.rules.world import judge, read
+from engine.base.model import KubeWrite, TalosCall
+from tests.rules.world import Verdict, judge, read
 
 CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
 
@@ -33,6 +34,8 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
         assert verdict.assessment.patch.get(name) == value, name
     for name, given in expected.get("asks", {}).items():
         assert {key: verdict.asked[name].get(key) for key in given} == given, name
+    for name, written in expected.get("writes", {}).items():
+        _holds(_body(verdict, name), written, name)
     for name in expected.get("keeps", ()):
         assert name not in verdict.assessment.patch, f"status.{name} is to stay as it is"
     for family, series in expected.get("samples", {}).items():
@@ -42,3 +45,24 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
             if item.family == family
         }
         assert found_series == series, family
+
+
+def _body(verdict: Verdict, name: str) -> Any:
+    """What a step, `id` or `id/item`, sends: an object with its `name`, or the input of a call."""
+    (effect,) = [
+        step.effect
+        for step in verdict.plan.steps
+        if step.phase == "do" and name in (step.id, f"{step.id}/{step.item}")
+    ]
+    if isinstance(effect, KubeWrite):
+        return {**effect.manifest, "name": effect.target.name, "onlyWhenNew": effect.annotations_at_creation}
+    return effect.request if isinstance(effect, TalosCall) else effect and effect.input
+
+
+def _holds(found: Any, wanted: Any, where: str) -> None:
+    """Whether `found` has all that is `wanted`; a null there means that it is not given."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key, value in wanted.items():
+            _holds(found.get(key), value, f"{where}.{key}")
+    else:
+        assert found == wanted, where
