@@ -78,6 +78,8 @@ def compile_rollout(compiler: Compiler, unit: Unit, node: Node, writer: Writer) 
     gate = compiler.use(unit, get(node, "gate"), "gate", BOOLEAN)
     lane = compiler.use(unit, get(node, "lane"), "text", TEXT)
     most = compiler.use(unit, get(node, "maxUnavailable"), "guard", _COUNT)
+    since = compiler.use(unit, get(node, "since"), "text", {"type": "array", "items": MAYBE_TEXT})
+    because = compiler.use(unit, get(node, "because"), "text", MAYBE_TEXT)
     do_node = get(node, "do")
     kube = get(do_node, "kube")
     do = writer(compiler, unit, kube) if isinstance(kube, MapNode) else None
@@ -93,6 +95,8 @@ def compile_rollout(compiler: Compiler, unit: Unit, node: Node, writer: Writer) 
         gate=gate,
         max_unavailable=most,
         stuck_after_s=compiler.duration(get(node, "stuckAfter")),
+        since=since,
+        because=because,
         lane=lane,
         do=do,
     )

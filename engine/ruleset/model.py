@@ -208,8 +208,9 @@ class ChildrenStep:
 class RolloutStep:
     """Change outdated items a few at a time, each well again before the next.
 
-    `in_flight` is asked of outdated items only. Gives `act.<id>.{outdated, inFlight, waiting,
-    paused, reason, message}`: three numbers, a boolean, two texts.
+    `in_flight` is asked of outdated items only. The latest time in `since` is when an item that takes
+    a place began to; `because` is what keeps it. Gives `act.<id>.{outdated, inFlight, waiting,
+    paused, stuck, reason, message}`: three numbers, two booleans, two texts.
     """
 
     items: Form
@@ -221,6 +222,8 @@ class RolloutStep:
     gate: Form | None
     max_unavailable: Form | None
     stuck_after_s: float | None
+    since: Form | None
+    because: Form | None
     lane: Form | None
     do: KubeStep
 

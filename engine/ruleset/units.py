@@ -115,6 +115,7 @@ ROLLOUT_FIELDS: Final[Mapping[str, Schema]] = {
     "inFlight": {"type": "integer"},
     "waiting": {"type": "integer"},
     "paused": {"type": "boolean"},
+    "stuck": {"type": "boolean"},
     "reason": {"type": "string"},
     "message": {"type": "string"},
 }

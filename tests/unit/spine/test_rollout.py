@@ -116,6 +116,46 @@ def test_an_item_that_is_being_deleted_keeps_its_lane_and_its_place():
     assert started(rolled(old, budget=2)) == []
 
 
+STUCK = ROLL.replace(
+    "      lane: quorum",
+    """      lane: quorum
+      stuckAfter: 10m
+      since: ["${m.metadata.annotations.since}", "${m.spec.parent}"]
+      because: ${m.spec.address}""",
+)
+
+
+def late(name, since=None, parent=None, word="old", **spec):
+    item = kid(name, word, go="new", well=False, **spec, **({"parent": parent} if parent else {}))
+    item["metadata"]["annotations"]["since"] = since
+    return item
+
+
+def test_one_that_does_not_come_back_is_named_with_since_when_and_why():
+    made = rolled(late("a", "2027-01-15T07:49:00Z", address="no answer"), kid("b"), text=STUCK)
+    facts = made.plan.results["s"]
+    assert (facts["stuck"], facts["paused"], facts["reason"]) == (True, True, "Stuck")
+    assert facts["message"] == (
+        "a is not well since 2027-01-15T07:49:00Z: no answer; the rollout goes on once it is well"
+    )
+    assert started(made) == []
+    assert started(rolled(kid("a", "new"), kid("b"), text=STUCK)) == ["b"]
+
+
+def test_the_latest_of_its_times_counts_and_what_is_no_time_is_none():
+    recent = late("a", "2027-01-15T07:00:00Z", "2027-01-15T07:55:00Z")
+    assert rolled(recent, kid("b"), text=STUCK).plan.results["s"]["reason"] == "Paused"
+    old = late("a", "yesterday", "2027-01-15T07:00:00Z")
+    assert rolled(old, kid("b"), text=STUCK).plan.results["s"]["reason"] == "Stuck"
+    assert rolled(late("a", "yesterday"), kid("b"), text=STUCK).plan.results["s"]["reason"] == "Paused"
+
+
+def test_one_that_is_ill_while_nothing_is_rolled_out_is_no_stuck_rollout():
+    ill = late("a", "2027-01-15T07:00:00Z", word="new")
+    facts = rolled(ill, kid("b", "new"), text=STUCK).plan.results["s"]
+    assert facts["stuck"] is False
+
+
 def test_up_to_date_items_are_told_as_such():
     facts = rolled(kid("a", "new"), kid("b", "new")).plan.results["s"]
     assert facts["reason"] == "UpToDate"
