@@ -19,7 +19,7 @@ from engine.capabilities.contract import Capability
 
 _TEXT_OR_NULL: Final = {"type": ["string", "null"]}
 _LAYER: Final = {"layer": "platform"}
-_EMPTY: Final = (None, "", False, 0, [], {})
+_EMPTY: Final[tuple[object, ...]] = (None, "", False, 0, [], {})
 
 
 def network(given: Mapping[str, Any], _now: float) -> dict[str, Any]:

@@ -178,13 +178,13 @@ class StaleProxy(ThreadingHTTPServer):
 
 
 @contextmanager
-def lagging(kubeconfig: Path, past: Past) -> Iterator[StaleProxy]:
-    """A StaleProxy that serves while the block runs."""
+def lagging(kubeconfig: Path, past: Past) -> Iterator[Path]:
+    """The kubeconfig that leads through a StaleProxy, which serves while the block runs."""
     proxy = StaleProxy(kubeconfig, past)
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()
     try:
-        yield proxy
+        yield proxy.kubeconfig
     finally:
         proxy.shutdown()
         proxy.server_close()
