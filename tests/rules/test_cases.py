@@ -20,22 +20,36 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     expected: dict[str, Any] = read(folder / "expect.yaml")
     live, world = read(folder / "object.yaml"), read(folder / "world.yaml")
     verdict = judge(live, world, settings=expected.get("settings"))
+    _decides(verdict, expected)
+    _says(verdict, expected)
+
+
+def _decides(verdict: Verdict, expected: dict[str, Any]) -> None:
     for phase, steps in expected.get("plan", {}).items():
         found = verdict.steps(phase)
         # Of what is not done the case names what it is about; a rule may have more steps.
         assert (set(steps) <= set(found)) if phase == "skipped" else (found == steps), (phase, found)
-    if "finalizer" in expected:
-        assert verdict.plan.finalizer_change == expected["finalizer"]
+    told = {
+        "finalizer": verdict.plan.finalizer_change,
+        "mode": verdict.plan.mode,
+        "every": verdict.every,
+    }
+    assert {key: value for key, value in told.items() if key in expected} == {
+        key: expected[key] for key in told if key in expected
+    }
+    for name, given in expected.get("asks", {}).items():
+        assert {key: verdict.asked[name].get(key) for key in given} == given, name
+    for name, written in expected.get("writes", {}).items():
+        _holds(_body(verdict, name), written, name)
+
+
+def _says(verdict: Verdict, expected: dict[str, Any]) -> None:
     for kind, told in expected.get("conditions", {}).items():
         found = next((item for item in verdict.conditions if item.type == kind), None)
         assert found is not None, kind
         assert {key: getattr(found, key) for key in told} == told, f"{kind}: {found.message}"
     for name, value in expected.get("status", {}).items():
         assert verdict.assessment.patch.get(name) == value, name
-    for name, given in expected.get("asks", {}).items():
-        assert {key: verdict.asked[name].get(key) for key in given} == given, name
-    for name, written in expected.get("writes", {}).items():
-        _holds(_body(verdict, name), written, name)
     for name in expected.get("keeps", ()):
         assert name not in verdict.assessment.patch, f"status.{name} is to stay as it is"
     for family, series in expected.get("samples", {}).items():

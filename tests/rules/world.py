@@ -54,6 +54,8 @@ class Verdict:
     assessment: Assessment
     asked: Mapping[str, Any]
     """What each capability that was read from was given, by the name of the read."""
+    every: Any
+    """When it is looked at again, as the rule says it: `5m`."""
 
     def steps(self, phase: str) -> list[str]:
         """The steps in a phase, each as `id` or `id/item`."""
@@ -89,7 +91,8 @@ def judge(
         pending = later
     plan = decide(rule, snapshot, names)
     assessment = assess(rule, snapshot, names, plan, None)
-    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment, asked)
+    every = None if rule.every is None else rule.every.evaluate(names.scope)
+    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment, asked, every)
 
 
 def _observe(

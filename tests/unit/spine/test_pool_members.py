@@ -59,6 +59,14 @@ def test_a_reference_leads_to_the_address_that_another_object_holds(over):
     assert (found["address"], found["error"]) == ("10.0.0.7", None)
 
 
+def test_a_reference_without_a_namespace_means_that_of_the_pool(over):
+    over.server.make("host", spec={"address": "10.0.0.7"})
+    (near,) = members(over, ref(namespace=""))
+    (far,) = members(over, ref(namespace="elsewhere"))
+    assert near["address"] == "10.0.0.7"
+    assert far["address"] is None and far["error"].startswith("Widget host: ")
+
+
 def test_a_reference_to_a_listed_address_is_the_same_machine(over):
     over.server.make("host", spec={"address": "10.0.0.7"})
     assert len(members(over, {"address": "10.0.0.7"}, ref())) == 1
