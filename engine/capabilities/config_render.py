@@ -7,47 +7,55 @@ names the patch, so that the rule can show it as a condition. Neighbour: `engine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.base.values import Opaque, reveal
 from engine.capabilities.contract import Capability
+
+if TYPE_CHECKING:
+    from engine.machineconfig.render import Fault
 
 _OPAQUE = {"type": "string", "x-opaque": True}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
 _TEXT = {"type": "string"}
 
 
-def render_config(given: Mapping[str, Any], _now: float) -> dict[str, Any]:
+def render_config(given: Mapping[str, Any], now: float) -> dict[str, Any]:
     """Render; with `whole`, take the user's text. Never raises for what the user gave."""
+    from engine.machineconfig.errors import ConfigError
     from engine.machineconfig.render import Fault, render, whole
+    from engine.machineconfig.secretsbundle import check_fit
 
-    text = reveal(given.get("whole"))
+    text, secrets = reveal(given.get("whole")), reveal(given["secrets"])
+    try:
+        check_fit(secrets, now)
+    except ConfigError as error:
+        return _refused(Fault("secretBundle", error.path, error.reason, error.message))
     if text is not None:
-        result = whole(text)
+        result = whole(text, role=given["role"], bundle_text=secrets)
     else:
         result = render(
             role=given["role"],
             cluster_text=reveal(given["cluster"]),
-            bundle_text=reveal(given["secrets"]),
+            bundle_text=secrets,
             machine=reveal(given.get("machine")) or {},
             disk=given.get("disk") or "",
             version=given.get("version") or "",
             installed=bool(given.get("installed")),
         )
     if isinstance(result, Fault):
-        error = {
-            "patch": result.patch,
-            "path": result.path,
-            "reason": result.reason,
-            "message": result.message,
-        }
-        return {"text": None, "redacted": None, "digest": None, "error": error}
+        return _refused(result)
     return {
         "text": Opaque(result.text),
         "redacted": result.redacted,
         "digest": result.digest,
         "error": None,
     }
+
+
+def _refused(fault: Fault) -> dict[str, Any]:
+    error = {"patch": fault.patch, "path": fault.path, "reason": fault.reason, "message": fault.message}
+    return {"text": None, "redacted": None, "digest": None, "error": error}
 
 
 CAPABILITY = Capability(

@@ -29,10 +29,12 @@ def obtain(given: Mapping[str, Any], now: float) -> dict[str, Any]:
     source = "kept secrets bundle" if kept else "given control plane configuration"
     try:
         if kept:
-            secretsbundle.parse(kept)
+            secretsbundle.check_fit(kept, now)
             return {"bundle": Opaque(kept)}
         if config:
-            return {"bundle": Opaque(secretsbundle.from_config(config).text())}
+            found = secretsbundle.from_config(config).text()
+            secretsbundle.check_fit(found, now)
+            return {"bundle": Opaque(found)}
     except ConfigError as error:
         message = f"the {source} cannot be used: {error}; correct or remove it, no new secrets are made"
         raise CapabilityError(message, operation=CAPABILITY.name, sent="no", code="UnusableSecrets") from None

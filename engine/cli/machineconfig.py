@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engine.cli.configfiles import FILE, keys_option, read, refuse, telling_where, warn, write_keys
-from engine.cli.failures import FAILED, MISUSED
+from engine.cli.configfiles import FILE, keys_option, place, read, refuse, telling_where, warn, write_keys
+from engine.cli.failures import FAILED, MISUSED, CommandFailed
 from engine.cli.groups import LazyGroup
 
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ def _spread(args: Sequence[str]) -> list[str]:
     metavar="FILE...",
     help="A strategic merge patch, or a list of JSON operations. Repeatable: applied in order.",
 )
+@click.option("--force", is_flag=True, help="Patch also what the machine needs to be reached again.")
 @keys_option
-def patch(config: str, patches: Sequence[str], output: str | None) -> int:
+def patch(config: str, patches: Sequence[str], force: bool, output: str | None) -> int:
     """Apply patches to the configuration CONFIG, by Talos's own rules, and print it.
 
     \b
@@ -93,14 +94,21 @@ def patch(config: str, patches: Sequence[str], output: str | None) -> int:
 
     Ends with 0 when it is done, 1 when CONFIG or a patch cannot be used, 2 when it is misused.
     """
+    from engine.machineconfig.lifeline import first_cut
     from engine.machineconfig.patch import apply, load_patch
     from engine.machineconfig.redact import redacted
 
-    patched = _load(config, FAILED)
+    loaded = patched = _load(config, FAILED)
+    before = []
     for name in patches:
         text = read(name)
+        before.append((name, patched))
         with telling_where(name):
             patched = apply(patched, load_patch(text, ahead=patched.ahead))
+    found = None if force else first_cut(loaded, patched, before)
+    if found is not None:
+        hint = "nobody would reach the machine again; --force patches it all the same"
+        raise CommandFailed(found[1].message, where=place(found[0], found[1].path), hint=hint)
     write_keys(patched.text(), output, shown=redacted(patched))
     return 0
 

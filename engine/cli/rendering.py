@@ -73,7 +73,7 @@ def command(secrets: str, wishes: str, role: str, output: str | None) -> int:
 
     text = read(secrets)
     with telling_where(secrets):
-        kept = load_secrets(text)
+        kept = load_secrets(text, now=time.time())
     made = _rendered(kept, secrets, wishes, role)
     if isinstance(made, Fault):
         raise CommandFailed(

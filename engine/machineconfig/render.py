@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from engine.machineconfig import machinespec
+from engine.machineconfig import lifeline, machinespec
 from engine.machineconfig.cluster import Cluster, load_cluster
 from engine.machineconfig.config import (
     Config,
@@ -30,6 +30,7 @@ from engine.machineconfig.generate import Role, base_config
 from engine.machineconfig.nodes import from_value
 from engine.machineconfig.patch import apply, load_patch, patch_of
 from engine.machineconfig.redact import redacted, redacted_plain
+from engine.machineconfig.secretsbundle import parse
 from engine.machineconfig.validate import validate
 
 
@@ -102,14 +103,16 @@ def steps_of_files(files: Iterable[tuple[str, str]]) -> Iterator[Step]:
 
 def assembled(cluster: Cluster, bundle_text: str, role: Role, steps: Iterable[Step]) -> Config | Fault:
     """The generated configuration after all steps, or the first mistake with the step that made it."""
-    where = ""
+    where, before = "", []
     try:
-        config = base_config(cluster, bundle_text, role)
-        for where, step in steps:  # noqa: B007
+        base = config = base_config(cluster, bundle_text, role)
+        for where, step in steps:
+            before.append((where, config))
             config = step(config)
     except ConfigError as error:
         return Fault(where, error.path, error.reason, error.message)
-    return config
+    found = lifeline.first_cut(base, config, before)
+    return Fault(found[0], found[1].path, "LockedOut", found[1].message) if found else config
 
 
 def _patched(config: Config, value: Any) -> Config:
@@ -134,10 +137,11 @@ def _checked(config: Config, version: str, *, install: bool) -> Rendered | Fault
     return Rendered(config.text(), redacted(config), digest(config.plain()))
 
 
-def whole(text: str) -> Rendered | Fault:
+def whole(text: str, *, role: Role, bundle_text: str) -> Rendered | Fault:
     """A configuration that the user wrote: taken as it is, trimmed.
 
-    Only what is no YAML at all is refused; a configuration newer than our model is the node's to judge.
+    Refused is what is no YAML at all, and what is of another role or of another cluster's authority, since
+    nobody would reach the machine again. A configuration newer than our model is the node's to judge.
     """
     trimmed = text.strip()
     try:
@@ -146,6 +150,12 @@ def whole(text: str) -> Rendered | Fault:
         return Fault("", error.path, error.reason, str(error))
     if not plain or not all(isinstance(document, Mapping) for document in plain):
         return Fault("", "", "Syntax", "the text holds no configuration document")
+    try:
+        problem = lifeline.foreign(plain, role, parse(bundle_text).os.crt)
+    except ConfigError as error:
+        return Fault("", error.path, error.reason, error.message)
+    if problem is not None:
+        return Fault("", problem.path, "LockedOut", problem.message)
     try:
         config = load(trimmed)
     except ConfigError:

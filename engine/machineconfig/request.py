@@ -20,7 +20,7 @@ from engine.machineconfig.generate import Role
 from engine.machineconfig.identity import ADMIN, talosconfig
 from engine.machineconfig.redact import redacted
 from engine.machineconfig.render import Fault, Rendered, assembled, render, steps_of, steps_of_files
-from engine.machineconfig.secretsbundle import parse
+from engine.machineconfig.secretsbundle import check_fit, parse
 from engine.machineconfig.validate import validate
 
 
@@ -41,18 +41,18 @@ class Answer:
     problems: tuple[Problem, ...] = ()
 
 
-def load_secrets(text: str) -> Secrets:
+def load_secrets(text: str, *, now: float) -> Secrets:
     """A bundle as `secrets generate` writes it, or a Secret with the keys of `<control plane>-state`.
 
-    Raises ConfigError when it is neither, or its parts cannot be used.
+    Raises ConfigError when it is neither, or its parts cannot be used at `now`.
     """
     documents = load_plain(text)
     raw = documents[0] if len(documents) == 1 else None
     if not isinstance(raw, Mapping) or "data" not in raw:
-        parse(text)
+        check_fit(text, now)
         return Secrets(text)
     kept = Secrets(_decoded(raw, "secretBundle"), _decoded(raw, "bundleConfig"))
-    parse(kept.bundle)
+    check_fit(kept.bundle, now)
     return kept
 
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -96,6 +97,34 @@ def parse(text: str) -> SecretsBundle:
     return _checked(_from_parts(documents[0]))
 
 
+def check_fit(text: str, now: float) -> None:
+    """Raises ConfigError for a bundle that Talos would take and no cluster can live with: an authority that has
+    expired, or one whose key is that of another certificate. `now` is seconds since the epoch.
+    """
+    for path, ends, matches in _authorities(text):
+        if not matches:
+            raise ConfigError("Invalid", "the key is not that of the certificate", path=path)
+        if ends <= now:
+            day = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%d")
+            raise ConfigError("Invalid", f"the authority expired on {day}", path=path)
+
+
+@lru_cache(maxsize=128)
+def _authorities(text: str) -> tuple[tuple[str, float, bool], ...]:
+    """(part, end of validity, whether the key belongs to it) of each authority."""
+    bundle = parse(text)
+    pairs = {
+        "etcd": bundle.etcd,
+        "k8s": bundle.kubernetes,
+        "k8saggregator": bundle.aggregator,
+        "os": bundle.os,
+    }
+    return tuple(
+        (f"certs.{name}", certificates.facts(pair.crt).not_after, certificates.belongs(pair.crt, pair.key))
+        for name, pair in pairs.items()
+    )
+
+
 def from_config(text: str) -> SecretsBundle:
     """The bundle behind a control plane's configuration text. Raises ConfigError when parts are missing.
 
@@ -154,8 +183,8 @@ def _from_parts(parts: Mapping[str, Any]) -> SecretsBundle:
 
 
 def _checked(bundle: SecretsBundle) -> SecretsBundle:
-    missing = [
-        name
+    problems = [
+        (name, "missing from the secrets bundle")
         for name, value in (
             ("cluster.id", bundle.cluster_id),
             ("cluster.secret", bundle.cluster_secret),
@@ -172,23 +201,24 @@ def _checked(bundle: SecretsBundle) -> SecretsBundle:
         "certs.os": bundle.os,
         "certs.k8sserviceaccount": Pair("", bundle.service_account),
     }
-    problems = [f"{name} is missing" for name in missing]
-    problems += [problem for name, pair in pairs.items() if (problem := _problem(name, pair))]
+    problems += [(name, problem) for name, pair in pairs.items() if (problem := _problem(name, pair))]
     if problems:
-        raise ConfigError("Invalid", f"unusable secrets bundle: {'; '.join(problems)}")
+        (path, first), *more = problems
+        also = "".join(f"; {name}: {problem}" for name, problem in more)
+        raise ConfigError("Invalid", first + also, path=path)
     return bundle
 
 
 def _problem(name: str, pair: Pair) -> str:
     lone = name == "certs.k8sserviceaccount"
     if not pair.key or not (pair.crt or lone):
-        return f"{name} is missing"
+        return "missing from the secrets bundle"
     try:
         if not lone:
             certificates.check_certificate(pair.crt)
         certificates.check_key(pair.key)
     except CertificateError as error:
-        return f"{name}: {error}"
+        return str(error)
     return ""
 
 
@@ -211,8 +241,7 @@ def _pem(part: Mapping[str, Any], key: str, name: str) -> str:
     try:
         return base64.b64decode(_text(part, key), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        message = f"unusable secrets bundle: {name}.{key} is not base64 of PEM text"
-        raise ConfigError("Invalid", message) from None
+        raise ConfigError("Invalid", "not base64 of PEM text", path=f"{name}.{key}") from None
 
 
 def _token(token_bytes: Callable[[int], bytes]) -> str:

@@ -140,6 +140,16 @@ def test_a_patch_that_talos_refuses_is_named_and_nothing_is_applied(cluster: Clu
         lambda: _event(cluster, "wrong-127.0.1.6", "ConfigGenerationFailed"),
         deadline_s=5,
     )
+    cut_off = {"machine": {"token": {"$patch": "delete"}}}
+    cluster.apply(control_plane("wrong", {**at("127.0.1.6"), "configPatches": [patches[0], cut_off]}))
+    until(
+        "a patch that would lock the operator out is named as well",
+        lambda: (
+            "configPatches[1]: machine.token: must not be removed"
+            in cluster.condition("TalosMachine", "wrong-127.0.1.6", "ConfigValid")["message"]
+        ),
+        deadline_s=20,
+    )
     assert "127.0.1.6" not in cluster.calls(APPLY, ok=False)
     right = control_plane("wrong", {**at("127.0.1.6"), "configPatches": patches[:1]})
     cluster.apply(right)

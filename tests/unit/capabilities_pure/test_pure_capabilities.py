@@ -114,9 +114,11 @@ def test_a_mistake_in_a_patch_is_a_value_that_names_it():
 
 
 def test_a_whole_configuration_renders_nothing_else():
-    given = {"role": "worker", "cluster": "not even JSON", "secrets": Opaque("nor a bundle")}
-    result = call("talos.config.render", **given, whole=" machine: {type: worker}\n")
-    assert result["text"].reveal() == "machine: {type: worker}"
+    crt = secretsbundle.encode_pem(secretsbundle.parse(BUNDLE).os.crt)
+    text = f"machine: {{type: worker, ca: {{crt: {crt}}}}}"
+    given = {"role": "worker", "cluster": "not even JSON", "secrets": Opaque(BUNDLE)}
+    result = call("talos.config.render", **given, whole=f" {text}\n")
+    assert result["text"].reveal() == text
 
 
 def test_a_talosconfig_that_we_write_is_valid_for_a_year():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import pty
@@ -13,8 +14,10 @@ import sys
 import pytest
 
 from engine.capabilities.config_render import render_config
+from engine.machineconfig.certificates import Pair, make_authority
+from engine.machineconfig.secretsbundle import parse
 from tests.unit.machineconfig.golden import SHIPPED
-from tests.unit.machineconfig.samples import BUNDLE, cluster, config_of, rendered
+from tests.unit.machineconfig.samples import BUNDLE, NOW, OTHER_BUNDLE, cluster, config_of, rendered
 
 CASE = SHIPPED / "config" / "combo-c-113"
 WISHES = """\
@@ -228,3 +231,45 @@ def test_a_difference_is_one_of_meaning_and_shows_no_secret(command, worker, tmp
     assert json.loads(listed.stdout) == {"paths": ["machine.install.disk", "machine.token"]}
     other.write_text("machine: [")
     assert command("machineconfig", "diff", worker, other).returncode == 2
+
+
+def test_secrets_that_cannot_be_used_are_refused_with_their_part(command, secrets, wishes):
+    for old, new, what, where in (
+        ("crt: LS0t", "crt: LS!t", "not base64 of PEM text", "certs.etcd.crt"),
+        ("key: LS0t", "key: eHh4", "this is not an unencrypted PEM private key", "certs.etcd"),
+        ("    id: ", "    was: ", "missing from the secrets bundle", "cluster.id"),
+        ("cluster:", "cluster: [", "", ""),
+    ):
+        secrets.write_text(BUNDLE.replace(old, new, 1))
+        shown = command(
+            "machineconfig", "render", "--secrets", secrets, "--input", wishes, "--role", "worker"
+        )
+        assert shown.returncode == 1
+        assert shown.stderr.startswith(f"error: {what}")
+        assert where in shown.stderr
+        assert "eHh4" not in shown.stderr
+
+
+def test_an_expired_authority_and_a_strange_key_are_refused(command, secrets, wishes):
+    ours, theirs = parse(BUNDLE), parse(OTHER_BUNDLE)
+    given = ("machineconfig", "render", "--secrets", secrets, "--input", wishes, "--role", "worker")
+    for changed, what in (
+        ({"os": Pair(ours.os.crt, theirs.os.key)}, "the key is not that of the certificate"),
+        ({"os": make_authority("ed25519", "talos", now=NOW - 7200, ttl_s=3600)}, "the authority expired on"),
+    ):
+        secrets.write_text(dataclasses.replace(ours, **changed).text())
+        shown = command(*given)
+        assert (shown.returncode, shown.stdout) == (1, "")
+        assert shown.stderr.startswith(f"error: {what}")
+        assert f"{secrets}: certs.os" in shown.stderr
+
+
+def test_a_patch_that_cuts_the_machine_off_is_refused_unless_forced(command, worker, tmp_path):
+    path = tmp_path / "cut.yaml"
+    path.write_text("machine: {token: {$patch: delete}}\n")
+    shown = command("machineconfig", "patch", worker, "--patch", path)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("error: must not be removed")
+    assert f"{path}: machine.token" in shown.stderr
+    forced = command("machineconfig", "patch", worker, "--patch", path, "--force")
+    assert 'token: ""' in forced.stdout

@@ -72,7 +72,7 @@ def _talosconfig_difference(folder: Path) -> str:
     if not (folder / "expected-talosconfig.yaml").exists():
         return ""
     asked = load_asked((folder / "input.yaml").read_text())
-    secrets = request.load_secrets((folder / "secrets.yaml").read_text())
+    secrets = request.load_secrets((folder / "secrets.yaml").read_text(), now=NEW_YEAR_2026)
     texts = (
         (folder / "expected-talosconfig.yaml").read_text(),
         request.talosconfig_of(asked, secrets, now=NEW_YEAR_2026).text,

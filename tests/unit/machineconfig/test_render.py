@@ -4,7 +4,15 @@ import pytest
 
 from engine.machineconfig.machinespec import install_image
 from engine.machineconfig.render import Fault, Rendered, render, whole
-from tests.unit.machineconfig.samples import BUNDLE, cluster, config_of, fault, rendered
+from engine.machineconfig.secretsbundle import encode_pem, parse
+from tests.unit.machineconfig.samples import BUNDLE, OTHER_BUNDLE, cluster, config_of, fault, rendered
+
+CA = encode_pem(parse(BUNDLE).os.crt)
+
+
+def taken(text: str) -> Rendered | Fault:
+    """What becomes of a worker's configuration that the user wrote."""
+    return whole(text, role="worker", bundle_text=BUNDLE)
 
 
 def test_disk_wipe_and_image_reach_the_install_section():
@@ -163,30 +171,47 @@ def test_faults_never_show_a_secret():
 
 
 def test_the_digest_changes_with_the_meaning_and_not_with_the_writing():
-    text = "machine: {type: worker}\ncluster: {clusterName: a}\n"
-    same = "# a comment\ncluster:\n  clusterName: 'a'\nmachine:\n  type: worker\n"
-    first, second, third = whole(text), whole(same), whole(text.replace("a}", "b}"))
+    text = f"machine: {{type: worker, ca: {{crt: {CA}}}}}\ncluster: {{clusterName: a}}\n"
+    same = f"# a comment\ncluster:\n  clusterName: 'a'\nmachine:\n  type: worker\n  ca:\n    crt: {CA}\n"
+    first, second, third = taken(text), taken(same), taken(text.replace("a}", "b}"))
     assert isinstance(first, Rendered) and isinstance(second, Rendered) and isinstance(third, Rendered)
     assert first.digest == second.digest != third.digest
 
 
 def test_a_whole_configuration_is_taken_as_it_is_but_trimmed():
-    text = "\n\nmachine:   {type: worker, token: abc}  # mine\ncluster: {}\n\n"
-    result = whole(text)
+    text = f"\n\nmachine:   {{type: worker, token: abc, ca: {{crt: {CA}}}}}  # mine\ncluster: {{}}\n\n"
+    result = taken(text)
     assert isinstance(result, Rendered)
     assert result.text == text.strip()
     assert "abc" not in result.redacted
 
 
 def test_a_whole_configuration_newer_than_our_model_passes_and_is_redacted():
-    result = whole("machine: {type: worker, quantum: {token: abc}}\n")
+    result = taken(f"machine: {{type: worker, quantum: {{token: abc}}, ca: {{crt: {CA}}}}}\n")
     assert isinstance(result, Rendered)
     assert "abc" not in result.redacted and "quantum" in result.redacted
 
 
 @pytest.mark.parametrize("text", ["", "{a: ", "just words", "- a\n- b\n"])
 def test_a_whole_text_that_is_no_configuration_is_a_fault(text: str):
-    assert isinstance(whole(text), Fault)
+    assert isinstance(taken(text), Fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"machine: {{type: controlplane, ca: {{crt: {CA}}}}}\n", "machine.type"),
+        (
+            f"machine: {{type: worker, ca: {{crt: {encode_pem(parse(OTHER_BUNDLE).os.crt)}}}}}\n",
+            "machine.ca.crt",
+        ),
+        ("machine: {type: worker}\n", "machine.ca.crt"),
+    ],
+)
+def test_a_whole_configuration_of_another_role_or_cluster_is_a_fault(text: str, path: str):
+    found = taken(text)
+    assert isinstance(found, Fault)
+    assert (found.reason, found.path) == ("LockedOut", path)
 
 
 def test_no_secret_of_the_bundle_is_in_the_redacted_form():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 import ssl
@@ -16,7 +17,7 @@ from engine.machineconfig.certificates import Pair
 from engine.machineconfig.errors import ConfigError
 from tests.unit.machineconfig.certificate_facts import certificate_facts, key_facts
 from tests.unit.machineconfig.golden import SHIPPED, read
-from tests.unit.machineconfig.samples import BUNDLE, NOW
+from tests.unit.machineconfig.samples import BUNDLE, NOW, OTHER_BUNDLE
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,27 @@ def test_a_kubeconfig_is_that_of_talos():
 def test_a_worker_configuration_gives_no_bundle():
     with pytest.raises(ConfigError, match="only a control plane's configuration"):
         secretsbundle.from_config("machine: {type: worker}\n")
+
+
+def _bundle(**changed: Pair) -> str:
+    return dataclasses.replace(secretsbundle.parse(BUNDLE), **changed).text()
+
+
+def test_a_bundle_that_no_cluster_can_live_with_is_refused_with_its_part():
+    secretsbundle.check_fit(BUNDLE, NOW + 1)
+    ours, theirs = secretsbundle.parse(BUNDLE), secretsbundle.parse(OTHER_BUNDLE)
+    old = certificates.make_authority("p256", "etcd", now=NOW - 7200, ttl_s=3600)
+    for text, path, message in (
+        (_bundle(os=Pair(ours.os.crt, theirs.os.key)), "certs.os", "the key is not that of the certificate"),
+        (_bundle(etcd=old), "certs.etcd", "the authority expired on 2025-12-31"),
+        (
+            _bundle(aggregator=Pair("-----BEGIN CERTIFICATE-----\nno\n", "")),
+            "certs.k8saggregator",
+            "missing from",
+        ),
+        (_bundle(kubernetes=Pair("no", ours.kubernetes.key)), "certs.k8s", "this is not a PEM certificate"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            secretsbundle.check_fit(text, NOW)
+        assert caught.value.path == path
+        assert caught.value.message.startswith(message)
