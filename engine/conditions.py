@@ -27,31 +27,30 @@ def evaluate_condition(rule: ConditionRule, scope: Scope) -> Condition | None:
     try:
         return _condition(rule, scope)
     except ExpressionError as error:
-        return Condition(
-            type=rule.type, status="Unknown", reason="ExpressionError", message=str(error), counts=rule.counts
-        )
+        return Condition(type=rule.type, status="Unknown", reason="ExpressionError", message=str(error))
 
 
 def _condition(rule: ConditionRule, scope: Scope) -> Condition | None:
     if rule.when is not None:
         applies = rule.when.evaluate(scope)
         if isinstance(applies, Unknown):
-            return _unknown(rule, applies)
+            return _unknown(rule, applies, scope)
         if not applies:
             return None
     if rule.is_ is not None:
         return _from_boolean(rule, rule.is_.evaluate(scope), scope)
+    counts = _counts(rule, scope)
     for line in rule.unless:
         verdict = line.when.evaluate(scope)
         if isinstance(verdict, Unknown):
-            return _unknown(rule, verdict)
+            return _unknown(rule, verdict, scope)
         if verdict:
             return Condition(
                 type=rule.type,
                 status="False",
                 reason=_text(line.reason, scope, rule.type),
                 message=_text(line.message, scope, ""),
-                counts=rule.counts,
+                counts=counts,
             )
     return _from_boolean(rule, True, scope)
 
@@ -69,24 +68,29 @@ def ready(conditions: Iterable[Condition]) -> Condition:
 
 def _from_boolean(rule: ConditionRule, value: Value, scope: Scope) -> Condition:
     if isinstance(value, Unknown):
-        return _unknown(rule, value)
+        return _unknown(rule, value, scope)
     return Condition(
         type=rule.type,
         status="True" if value else "False",
         reason=_text(rule.reason, scope, rule.type),
         message=_text(rule.message, scope, ""),
-        counts=rule.counts,
+        counts=_counts(rule, scope),
     )
 
 
-def _unknown(rule: ConditionRule, cause: Unknown) -> Condition:
+def _unknown(rule: ConditionRule, cause: Unknown, scope: Scope) -> Condition:
     return Condition(
         type=rule.type,
         status="Unknown",
         reason="NotObserved" if cause.skipped else NO_ANSWER,
         message=f"{cause.source}: {cause.reason}",
-        counts=rule.counts,
+        counts=_counts(rule, scope),
     )
+
+
+def _counts(rule: ConditionRule, scope: Scope) -> bool:
+    """Whether it is part of Ready; while that cannot be told it is."""
+    return rule.counts is None or rule.counts.evaluate(scope) is not False
 
 
 def _text(form: Form | None, scope: Scope, otherwise: str) -> str:

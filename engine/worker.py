@@ -192,7 +192,7 @@ class Worker:
             plan = decide(rule, sight.snapshot, sight.names)
         performed = hops.actor.perform(rule, plan, sight.snapshot.object, ports)
         if performed.finalizer_removed and plan.mode == "act":
-            hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, ())
+            hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, (), ())
             # Mostly it is gone by then; if not, somebody answered out of the past that it was.
             return PassEnd("success", STALE_S, plan=plan, outcomes=performed.outcomes)
         with hops.cpu:
@@ -202,7 +202,7 @@ class Worker:
         if plan.mode == "act":
             changed = hops.reporter.publish(rule, sight.snapshot, plan, performed.outcomes, verdict)
         else:
-            hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, ())
+            hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, (), verdict.events)
         with hops.cpu:
             hops.meter.measured(rule, key, names, performed.outcomes)
             delay = self._delay(rule, names)

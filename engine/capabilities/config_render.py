@@ -1,12 +1,17 @@
 """`talos.config.render`: the configuration of one machine, or the mistake that stands in its way.
 
 Promises: the same input gives the same text and digest; a mistake of the user is a value that
-names the patch, so that the rule can show it as a condition. Neighbour: `engine.machineconfig.render`.
+names the patch, so that the rule can show it as a condition. `asked` tells what was asked for from every
+other wish, whichever version of the engine makes a configuration of it and whatever disk is found; the
+addresses of the cluster are not part of the wish. Neighbour: `engine.machineconfig.render`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.base.values import Opaque, reveal
@@ -49,13 +54,29 @@ def render_config(given: Mapping[str, Any], now: float) -> dict[str, Any]:
         "text": Opaque(result.text),
         "redacted": result.redacted,
         "digest": result.digest,
+        "asked": _asked(given, text),
         "error": None,
     }
 
 
 def _refused(fault: Fault) -> dict[str, Any]:
     error = {"patch": fault.patch, "path": fault.path, "reason": fault.reason, "message": fault.message}
-    return {"text": None, "redacted": None, "digest": None, "error": error}
+    return {"text": None, "redacted": None, "digest": None, "asked": None, "error": error}
+
+
+def _asked(given: Mapping[str, Any], whole_text: str | None) -> str:
+    """Thirty-two hex digits over the wish, once it is known to make a configuration."""
+    from engine.machineconfig.cluster import load_cluster
+
+    wish: list[Any]
+    if whole_text is not None:
+        wish = [whole_text.strip()]
+    else:
+        cluster = asdict(load_cluster(reveal(given["cluster"])))
+        machine = reveal(given.get("machine")) or {}
+        wish = [given["role"], cluster, reveal(given["secrets"]), machine, given.get("version") or ""]
+    text = json.dumps(wish, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 CAPABILITY = Capability(
@@ -80,11 +101,12 @@ CAPABILITY = Capability(
     },
     output={
         "type": "object",
-        "required": ["text", "redacted", "digest", "error"],
+        "required": ["text", "redacted", "digest", "asked", "error"],
         "properties": {
             "text": {"type": ["string", "null"], "x-opaque": True},
             "redacted": _TEXT_OR_NULL,
             "digest": _TEXT_OR_NULL,
+            "asked": _TEXT_OR_NULL,
             "error": {
                 "type": ["object", "null"],
                 "required": ["patch", "path", "reason", "message"],

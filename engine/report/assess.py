@@ -7,19 +7,29 @@ writes the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from engine.base.errors import ExpressionError
 from engine.base.intents import as_written
 from engine.base.model import Condition, Outcome, Plan, Snapshot
 from engine.base.timestamps import rfc3339
 from engine.base.values import OMIT, REMOVE, Unknown, Value, first_unknown
+from engine.decide.verdict import text_of
 from engine.evaluate import Evaluation
 from engine.ruleset.model import Rule
 
 _CHANGES = frozenset({"created", "updated", "deleted", "sent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event that the rule asks for."""
+
+    type: Literal["normal", "warning"]
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Assessment:
 
     conditions: tuple[Condition, ...]
     patch: Mapping[str, Any]
+    events: tuple[Told, ...] = ()
     errors: tuple[str, ...] = ()
 
     @property
@@ -80,7 +91,20 @@ def assess(
     intents = _closed(live.get("intents") or [], plan)
     if intents is not None:
         wanted["intents"] = intents
-    return Assessment(conditions, difference(live, wanted), tuple(errors))
+    events = tuple(_events(rule, names, plan, errors))
+    return Assessment(conditions, difference(live, wanted), events, tuple(errors))
+
+
+def _events(rule: Rule, names: Evaluation, plan: Plan, errors: list[str]) -> Iterator[Told]:
+    """What the rule tells in this mode; what cannot be told for sure is not."""
+    for event in rule.events:
+        if event.mode != plan.mode:
+            continue
+        try:
+            if event.when.evaluate(names.scope) is True:
+                yield Told(event.type, event.reason, text_of(event.message, names.scope))
+        except ExpressionError as error:
+            errors.append(f"event {event.reason}: {error}")
 
 
 def difference(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from engine.base.model import Condition, Outcome, Plan, Snapshot
 from engine.freshness import OwnWrites
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.events import EventRecord
-from engine.report.assess import Assessment
+from engine.report.assess import Assessment, Told
 from engine.ruleset.model import EventReasons, Rule, Step
 
 
@@ -46,7 +46,7 @@ class Reporter:
             self._writes.note(snapshot.key, snapshot.object, written)
             before = snapshot.object["metadata"]["resourceVersion"]
             changed = written["metadata"]["resourceVersion"] != before
-        self.tell(rule, snapshot, plan, outcomes, verdict.conditions)
+        self.tell(rule, snapshot, plan, outcomes, verdict.conditions, verdict.events)
         return changed
 
     def tell(
@@ -56,6 +56,7 @@ class Reporter:
         plan: Plan,
         outcomes: Iterable[Outcome],
         conditions: Iterable[Condition],
+        events: Iterable[Told],
     ) -> None:
         """Send the events of a pass; never fails it."""
         for outcome in outcomes:
@@ -70,6 +71,9 @@ class Reporter:
             sort = _asked_for(rule, condition, before)
             if sort is not None:
                 self._send(rule, snapshot, sort, condition.reason, condition.message)
+        for event in events:
+            sort = "Warning" if event.type == "warning" else "Normal"
+            self._send(rule, snapshot, sort, event.reason, event.message)
         if plan.note:
             self._send(rule, snapshot, "Warning", "FinalizerReleased", plan.note)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.base.kinds import Kind
 from engine.base.values import Value
-from engine.base.yamlnodes import ListNode, MapNode, Node, plain
+from engine.base.yamlnodes import ListNode, MapNode, Node
 from engine.ruleset.compile_context import (
     BOOLEAN,
     DURATION_PATTERN,
@@ -27,8 +27,8 @@ from engine.ruleset.compile_reads import compile_read
 from engine.ruleset.compile_steps import compile_step
 from engine.ruleset.errors import suggest
 from engine.ruleset.forms import Compiled
-from engine.ruleset.guards import guard_condition, guard_unit
-from engine.ruleset.model import Backoff, ConditionRule, Finalize, Rule, Step, Unless
+from engine.ruleset.guards import guard_condition, guard_event, guard_unit
+from engine.ruleset.model import Backoff, ConditionRule, EventRule, Finalize, Rule, Step, Unless
 from engine.ruleset.parts import Named, Source
 from engine.ruleset.units import Schema, Unit
 
@@ -63,13 +63,14 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
     reads = [compile_read(compiler, named) for named in source.observe.values()]
     steps = [compile_step(compiler, named, "act") for named in source.act.values()]
     conditions = [_condition(compiler, named) for named in source.conditions.values()]
+    events = [_event(compiler, named) for named in source.events.values()]
     metrics = [
         compile_metric(compiler, named, source.act.keys() | source.final_steps.keys())
         for named in source.metrics.values()
     ]
     for unit, _ in (*reads, *steps):
         guard_unit(unit)
-    for unit, _ in (*reads, *steps, *conditions, *metrics):
+    for unit, _ in (*reads, *steps, *conditions, *events, *metrics):
         units[unit.name] = unit
     status = _status(compiler, units, source, schema)
     on = source.section("on")
@@ -89,14 +90,17 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         observe=tuple(read for _, read in reads if read is not None),
         act=tuple(step for _, step in steps if step is not None),
         conditions=tuple(condition for _, condition in conditions if condition is not None),
+        events=tuple(event for _, event in events if event is not None),
         status=status,
         metrics=tuple(metric for _, metric in metrics if metric is not None),
         finalize=_finalize(compiler, units, source),
         crd=crd,
     )
-    sections = (source.let, source.observe, source.act, source.conditions, source.status, source.metrics)
+    sections = (source.let, source.observe, source.act, source.conditions, source.events, source.status)
     named = [
-        item for section in (*sections, source.final_observe, source.final_steps) for item in section.values()
+        item
+        for section in (*sections, source.metrics, source.final_observe, source.final_steps)
+        for item in section.values()
     ]
     broken = any(file.broken for file in source.files) or any(item.broken for item in named)
     incomplete = compiler.builder.failed or broken
@@ -140,7 +144,7 @@ def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | 
     unless = tuple(
         _unless(compiler, unit, line) for line in (lines.items if isinstance(lines, ListNode) else ())
     )
-    counts, event = get(node, "counts"), text(get(node, "event"))
+    event = text(get(node, "event"))
     rule = ConditionRule(
         type=named.name,
         position=position_of(named.key),
@@ -149,10 +153,29 @@ def _condition(compiler: Compiler, named: Named) -> tuple[Unit, ConditionRule | 
         is_=compiler.use(unit, get(node, "is"), "test", BOOLEAN),
         reason=compiler.use(unit, get(node, "reason"), "text", TEXT),
         message=compiler.use(unit, get(node, "message"), "text", TEXT),
-        counts=counts is None or plain(counts) is not False,
+        counts=compiler.use(unit, get(node, "counts"), "test", BOOLEAN),
         event="normal" if event == "normal" else "warning" if event == "warning" else None,
     )
     guard_condition(unit, rule)
+    return unit, rule
+
+
+def _event(compiler: Compiler, named: Named) -> tuple[Unit, EventRule | None]:
+    unit = Unit("event", f"event.{named.name}", named.key)
+    node = named.node
+    if named.broken or not isinstance(node, MapNode):
+        return unit, None
+    when = compiler.all_of(unit, get(node, "when"), "test")
+    sort, mode = text(get(node, "type")), text(get(node, "mode"))
+    rule = EventRule(
+        reason=named.name,
+        position=position_of(named.key),
+        when=when if when is not None else compiler.need(unit, None, "test"),
+        message=compiler.need(unit, get(node, "message"), "text", TEXT),
+        type="warning" if sort == "warning" else "normal",
+        mode="dryrun" if mode == "dryrun" else "nothing" if mode == "nothing" else "act",
+    )
+    guard_event(unit, rule)
     return unit, rule
 
 

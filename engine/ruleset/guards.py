@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.ruleset.forms import AllForm, Compiled
-from engine.ruleset.model import ConditionRule
+from engine.ruleset.model import ConditionRule, EventRule
 from engine.ruleset.units import Unit, Use
 
 _BEFORE: Final = frozenset({"when", "once"})
@@ -55,6 +55,12 @@ def guard_condition(unit: Unit, rule: ConditionRule) -> None:
     for use in unit.uses:
         held.setdefault(id(use.form), last if use.role == "text" else ())
     unit.uses[:] = [replace(use, guards=held[id(use.form)]) for use in unit.uses]
+
+
+def guard_event(unit: Unit, rule: EventRule) -> None:
+    """The message is made only when the event is told."""
+    known = tuple(_outcomes(rule.when, True))
+    unit.uses[:] = [replace(use, guards=known) if use.role == "text" else use for use in unit.uses]
 
 
 def _outcomes(form: object, outcome: bool) -> list[tuple[Compiled, bool]]:

@@ -287,7 +287,7 @@ class Unless:
 class ConditionRule:
     """A condition. First true line of `unless` -> False, Unknown met first -> Unknown, none -> True.
 
-    With `is_` that boolean decides instead. `when` false or Unknown-by-skipping: absent. `counts`: part of Ready.
+    With `is_` that boolean decides instead. `when` false or Unknown-by-skipping: absent. `counts`: part of Ready unless it is false.
     """
 
     type: str
@@ -297,8 +297,20 @@ class ConditionRule:
     is_: Form | None = None
     reason: Form | None = None
     message: Form | None = None
-    counts: bool = True
+    counts: Form | None = None
     event: Literal["normal", "warning"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRule:
+    """Something that is told in each pass of `mode` in which `when` holds, after its status was written."""
+
+    reason: str
+    position: Position
+    when: Form
+    message: Form
+    type: Literal["normal", "warning"] = "normal"
+    mode: Literal["act", "dryrun", "nothing"] = "act"
 
 
 MetricType = Literal["gauge", "counter", "histogram"]
@@ -362,6 +374,7 @@ class Rule:
     observe: tuple[ObserveRule, ...] = ()
     act: tuple[Step, ...] = ()
     conditions: tuple[ConditionRule, ...] = ()
+    events: tuple[EventRule, ...] = ()
     status: Mapping[str, Form] = field(default_factory=dict)
     metrics: tuple[MetricRule, ...] = ()
     finalize: Finalize | None = None

@@ -38,6 +38,7 @@ class Source:
     observe: dict[str, Named] = field(default_factory=dict)
     act: dict[str, Named] = field(default_factory=dict)
     conditions: dict[str, Named] = field(default_factory=dict)
+    events: dict[str, Named] = field(default_factory=dict)
     status: dict[str, Named] = field(default_factory=dict)
     metrics: dict[str, Named] = field(default_factory=dict)
     final_observe: dict[str, Named] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Source:
 
 
 _MAPS = ("let", "observe", "status")
-_LISTS = {"act": "id", "conditions": "type", "metrics": "name"}
+_LISTS = {"act": "id", "conditions": "type", "events": "reason", "metrics": "name"}
 
 
 def merge_parts(document: Document, documents: Documents, report: Report) -> Source:

@@ -23,7 +23,7 @@ Role = Literal[
 ]  # fmt: skip
 """`test` is any boolean besides the guards of a step: `is`, `inFlight`, `where` and so on."""
 
-UnitSort = Literal["let", "obs", "act", "final", "cond", "status", "metric", "rule"]
+UnitSort = Literal["let", "obs", "act", "final", "cond", "event", "status", "metric", "rule"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,7 +34,12 @@ EXTENSIONS = {
     "preserveUnknownFields": "x-kubernetes-preserve-unknown-fields",
     "intOrString": "x-kubernetes-int-or-string",
 }
-ADDED_STATUS = {"observedGeneration", "conditions", "intents", "sent", "endpoints", "pendingDigest"}
+ADDED_STATUS = {"observedGeneration", "conditions", "intents", "sent", "endpoints", "pendingDigest"} | {
+    "agreedDigest",
+    "foundDigest",
+    "shownDigest",
+}
+ADDED_SPEC = {"driftPolicy"}
 MANAGED = {"TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine"}
 
 
@@ -112,12 +117,13 @@ def test_every_field_is_as_in_the_reference(facts):
     assert differences == {}
 
 
-def test_only_the_status_has_more_fields(facts):
+def test_only_the_status_and_the_policy_on_drift_are_more(facts):
     (version,) = ours(facts)["spec"]["versions"]
     known = {field["path"] for field in facts["versions"][0]["fields"]}
     added = {path for path, _ in flat(version["schema"]["openAPIV3Schema"])} - known
-    assert {path for path in added if not path.startswith("status.")} == set()
-    assert {path.split(".")[1].split("[")[0].split("{")[0] for path in added} <= ADDED_STATUS
+    status = {path for path in added if path.startswith("status.")}
+    assert {path.rpartition(".")[2] for path in added - status} <= ADDED_SPEC
+    assert {path.split(".")[1].split("[")[0].split("{")[0] for path in status} <= ADDED_STATUS
 
 
 def test_conditions_and_observed_generation_are_on_all(facts):

@@ -50,6 +50,8 @@ def _says(verdict: Verdict, expected: dict[str, Any]) -> None:
         assert {key: getattr(found, key) for key in told} == told, f"{kind}: {found.message}"
     for name, value in expected.get("status", {}).items():
         assert verdict.assessment.patch.get(name) == value, name
+    if "events" in expected:
+        assert [item.reason for item in verdict.assessment.events] == expected["events"]
     for name in expected.get("keeps", ()):
         assert name not in verdict.assessment.patch, f"status.{name} is to stay as it is"
     for family, series in expected.get("samples", {}).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -18,7 +19,13 @@ from engine.machineconfig import certificates, identity, secretsbundle
 from tests.unit.machineconfig.golden import SHIPPED
 from tests.unit.machineconfig.samples import BUNDLE, NOW, OTHER_BUNDLE, cluster
 
-OURS = ("talos.secrets.obtain", "talos.config.render", "talos.talosconfig", "talos.credentials.inspect")
+OURS = (
+    "talos.secrets.obtain",
+    "talos.config.render",
+    "talos.state.read",
+    "talos.talosconfig",
+    "talos.credentials.inspect",
+)
 
 
 def call(name: str, now: float = NOW, **given: Any) -> Any:
@@ -41,7 +48,7 @@ def test_ours_are_found_and_pure(name: str):
     capability = all_capabilities()[name]
     assert capability.effect == "pure" and capability.start is None
     assert capability.random == (name in ("talos.secrets.obtain", "talos.talosconfig"))
-    assert capability.memo == (name == "talos.config.render")
+    assert capability.memo == (name in ("talos.config.render", "talos.state.read"))
 
 
 def test_finding_them_loads_no_cryptography():
@@ -104,6 +111,7 @@ def test_a_mistake_in_a_patch_is_a_value_that_names_it():
         "text": None,
         "redacted": None,
         "digest": None,
+        "asked": None,
         "error": {
             "patch": "configPatches[0]",
             "path": "machine.nope",
@@ -190,3 +198,69 @@ def test_a_bundle_that_cannot_be_read_gives_no_identity():
     with pytest.raises(CapabilityError) as caught:
         Identities().of(Opaque("cluster: {}"), NOW)
     assert caught.value.code == "UnusableSecrets"
+
+
+def asked(**given: Any) -> Any:
+    base = {"role": "worker", "cluster": cluster(), "secrets": Opaque(BUNDLE), "version": "v1.13.0"}
+    return call("talos.config.render", **{**base, **given})["asked"]
+
+
+def test_what_was_asked_for_is_the_same_on_every_disk_and_at_every_address():
+    described = json.loads(cluster())
+    moved = json.dumps({**described, "clientEndpoint": ["127.0.9.7"]})
+    for same in ({"disk": "/dev/sdb"}, {"installed": True}, {"cluster": moved}):
+        assert asked(**same) == asked(), same
+
+
+def test_any_other_wish_is_another_one():
+    described = json.loads(cluster())
+    wishes = [
+        {},
+        {"machine": {"configPatches": [{"machine": {"sysctls": {"a": "b"}}}]}},
+        {"version": "v1.12.0"},
+        {"secrets": Opaque(OTHER_BUNDLE)},
+        {"role": "controlplane"},
+        {"whole": "machine: {type: worker}"},
+        {"cluster": json.dumps({**described, "kubeVersion": "v1.34.0"})},
+        {"cluster": json.dumps({**described, "clusterDomain": "example.org"})},
+    ]
+    assert len({asked(**wish) for wish in wishes}) == len(wishes)
+
+
+def state(
+    bundle: str | None, status: str | None = None, version: str | None = "v1.34.1", config: str = "{}"
+) -> Any:
+    def hidden(text: str | None) -> Opaque | None:
+        return None if text is None else Opaque(text)
+
+    return call(
+        "talos.state.read",
+        bundle=hidden(bundle),
+        status=hidden(status),
+        observedKubeVersion=hidden(version),
+        bundleConfig=hidden(config),
+    )
+
+
+def test_a_state_secret_gives_the_kubernetes_version_back():
+    assert state(BUNDLE) == {"described": True, "observedKubeVersion": "v1.34.1", "error": None}
+    fresh = state(BUNDLE, version="", config="")
+    assert fresh == {"described": False, "observedKubeVersion": None, "error": None}
+
+
+def test_what_is_no_version_does_not_come_out_of_a_state_secret():
+    assert state(BUNDLE, version="-----BEGIN PRIVATE KEY-----")["observedKubeVersion"] is None
+    assert state(None, version=None)["observedKubeVersion"] is None
+
+
+@pytest.mark.parametrize("text", ["", "cluster: {}", "{", "a text"])
+def test_keys_that_cannot_be_used_are_said_to_be(text: str):
+    error = state(text)["error"]
+    assert error["reason"] == "Unusable"
+    assert "secretBundle" in error["message"]
+
+
+def test_the_keys_of_another_cluster_than_in_the_status_are_a_conflict():
+    assert state(BUNDLE, OTHER_BUNDLE)["error"]["reason"] == "Conflict"
+    assert state(BUNDLE, BUNDLE + "\n")["error"] is None
+    assert state(BUNDLE, "no bundle at all")["error"] is None

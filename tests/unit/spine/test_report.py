@@ -165,9 +165,9 @@ def told(server, live, outcomes=(), conditions=(), note="", mode="act", expected
     with spine(server, EVENTS) as over:
         plan = Plan(key=server.key(), mode=mode, note=note)
         snapshot = Snapshot(key=server.key(), object=live, observed={}, now=NOW)
-        over.reporter.tell(over.rule, snapshot, plan, outcomes, conditions)
+        over.reporter.tell(over.rule, snapshot, plan, outcomes, conditions, ())
         # One more that is always told: what was not written before it never will be.
-        over.reporter.tell(over.rule, snapshot, Plan(key=server.key(), mode="act", note="end"), (), ())
+        over.reporter.tell(over.rule, snapshot, Plan(key=server.key(), mode="act", note="end"), (), (), ())
         until("the events are written", lambda: len(server.events()) >= expected + 1)
         return sorted(event for event in server.events() if event[2] != "end")
 
