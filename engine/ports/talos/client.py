@@ -12,7 +12,8 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from engine import protocol
 from engine.base.errors import OutcomeUnknown, RemoteError, Sent, Unreachable
 from engine.ports.talos.address import Address, parse_address
 from engine.ports.talos.connections import Connection, Connections
+from engine.ports.talos.dial import Dialled, dial
 from engine.ports.talos.failures import of_call, of_node
 from engine.ports.talos.identity import Identity
 
@@ -136,6 +138,42 @@ class TalosClient:
         async with self._pool().borrow(where, identity, until=until, exclusive=False):
             return
 
+    def receive(
+        self,
+        address: str,
+        identity: Identity | None,
+        method: str,
+        request: protocol.Message,
+        *,
+        dial_s: float,
+        silence_s: float,
+    ) -> AbstractContextManager[Iterable[memoryview]]:
+        """A server stream of `method` over a connection of its own, to be read in the calling thread.
+
+        Sends nothing before it is iterated over. Raises Unreachable, nothing sent, when the node is not
+        reached within `dial_s`; ends when nothing comes for `silence_s`.
+        """
+        # Whoever takes no snapshot need not pay 3 MiB for the tables of header compression.
+        from engine.ports.talos.receiving import Receiving
+
+        started = time.monotonic()
+
+        def count(error: RemoteError | None) -> None:
+            if self._on_call is not None:
+                code = "OK" if error is None else error.code
+                sent: Sent = "yes" if error is None else error.sent
+                self._on_call(CallRecord(method, address, code, time.monotonic() - started, sent))
+
+        try:
+            where = parse_address(address, loopback_only=self._loopback_only)
+            node = self.run(_dialled(where, identity, dial_s), timeout_s=dial_s + _STOP_S)
+        except RemoteError as error:
+            error.operation = error.operation or method
+            count(error)
+            raise
+        message = request.SerializeToString()
+        return Receiving(node, message, source=str(where), method=method, silence_s=silence_s, on_end=count)
+
     async def _call(
         self,
         where: Address,
@@ -175,6 +213,15 @@ async def _wind_down(connections: Connections) -> None:
         async with asyncio.timeout(_STOP_S):
             while rest := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(rest)
+
+
+async def _dialled(where: Address, identity: Identity | None, within_s: float) -> Dialled:
+    try:
+        async with asyncio.timeout(within_s):
+            return await dial(where, identity)
+    except TimeoutError as error:
+        message = f"not reached within {within_s:g} s"
+        raise Unreachable(message, source=str(where), sent="no", code="ConnectTimeout") from error
 
 
 async def _exchange(

@@ -13,7 +13,6 @@ import itertools
 import os
 import shutil
 import socket
-import ssl
 import struct
 import tempfile
 from collections import OrderedDict
@@ -27,7 +26,7 @@ import grpc
 from engine.base.errors import Unreachable
 from engine.ports.talos.address import Address
 from engine.ports.talos.dial import dial
-from engine.ports.talos.identity import Identity, context_for
+from engine.ports.talos.identity import Identity
 from engine.ports.talos.relay import Relay
 
 _ACCEPT_S = 5.0
@@ -36,8 +35,9 @@ _NEVER_MS = 2**31 - 1
 IDLE_S = 300.0
 LASTING = 50
 """As many may be idle for `IDLE_S`; it is what a cluster at rest needs and costs little memory."""
-BRIEFLY_IDLE_S = 20.0
-"""What is idle beyond that serves a burst: machines on their way are asked every second or so."""
+BRIEFLY_IDLE_S = 6.0
+"""What is idle beyond that serves a burst: machines on their way are asked every second or so, those at rest
+once a minute; of a thousand a hundred connections stay, not as many as there may be."""
 
 ConnectionKey = tuple[Address, str]
 
@@ -175,12 +175,7 @@ class Connections:
     async def _open(
         self, address: Address, identity: Identity | None, key: ConnectionKey | None
     ) -> Connection:
-        try:
-            context = context_for(identity)
-        except (ssl.SSLError, ValueError) as error:
-            message = f"our own certificate or key is unusable: {error}"
-            raise Unreachable(message, source=str(address), sent="no", code="IdentityUnusable") from error
-        node = await dial(address, context)
+        node = await dial(address, identity)
         path = self._folder / str(next(self._numbers))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.setblocking(False)

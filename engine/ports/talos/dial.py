@@ -18,6 +18,7 @@ from typing import Any
 from engine.base.errors import Unreachable
 from engine.ports.talos.address import Address
 from engine.ports.talos.failures import of_dial
+from engine.ports.talos.identity import Identity, context_for
 
 CONNECT_S = 3.0
 HELLO_S = 5.0
@@ -37,11 +38,16 @@ class Dialled:
     first: bytes
 
 
-async def dial(address: Address, context: ssl.SSLContext) -> Dialled:
-    """Connect, shake hands and wait for the node's first frame.
+async def dial(address: Address, identity: Identity | None) -> Dialled:
+    """Connect, shake hands and wait for the node's first frame; identity None: maintenance mode.
 
     Raises Unreachable with its cause as `code`; `sent` is "no".
     """
+    try:
+        context = context_for(identity)
+    except (ssl.SSLError, ValueError) as error:
+        message = f"our own certificate or key is unusable: {error}"
+        raise Unreachable(message, source=str(address), sent="no", code="IdentityUnusable") from error
     sock = await _connect(address)
     try:
         return await _hello(sock, address, context)

@@ -25,6 +25,7 @@ from engine.base.errors import (
     Throttled,
     Unreachable,
 )
+from engine.ports.talos.grpcstatus import Status
 
 _ERRNO: Mapping[int, tuple[str, str]] = {
     errno.ECONNREFUSED: ("ConnectionRefused", "nothing listens there; the machine is off or still booting"),
@@ -118,11 +119,25 @@ def of_call(error: grpc.aio.AioRpcError, source: str, operation: str, *, headers
     return _by_code(code)(text, source=source, operation=operation, sent="yes", code=code.name)
 
 
+def of_stream(status: Status, source: str, operation: str, *, refused: bool) -> RemoteError:
+    """The error of a stream that did not end with OK. `refused`: the node said that it did not begin with it."""
+    code = _code(status.number)
+    text = status.message or code.name
+    if code in _NO_ANSWER:
+        sent: Sent = "no" if refused else "unknown"
+        kind: type[RemoteError] = Unreachable if refused else OutcomeUnknown
+        return kind(text, source=source, operation=operation, sent=sent, code=code.name)
+    return _by_code(code)(text, source=source, operation=operation, sent="yes", code=code.name)
+
+
 def of_node(number: int, message: str, source: str, operation: str) -> RemoteError:
     """The error that one node reported inside an OK reply; `number` is its gRPC status, 0 when it gave none."""
-    codes = {code.value[0]: code for code in grpc.StatusCode}
-    code = codes.get(number or 2, grpc.StatusCode.UNKNOWN)
+    code = _code(number or 2)
     return _by_code(code)(message, source=source, operation=operation, sent="yes", code=code.name)
+
+
+def _code(number: int) -> grpc.StatusCode:
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
 def _by_code(code: grpc.StatusCode) -> type[RemoteError]:

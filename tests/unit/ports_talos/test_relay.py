@@ -14,7 +14,6 @@ from talos_node import address, eventually, identity, server_context
 
 from engine.ports.talos.address import Address
 from engine.ports.talos.dial import dial
-from engine.ports.talos.identity import context_for
 from engine.ports.talos.relay import Relay
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
@@ -39,7 +38,7 @@ class Bench:
         self.relay = asyncio.run_coroutine_threadsafe(self._start(inner), self.loop).result(10)
 
     async def _start(self, inner):
-        node = await dial(Address(address(1), 50000), context_for(identity()))
+        node = await dial(Address(address(1), 50000), identity())
         return Relay(node, inner, self._end)
 
     def _end(self):
