@@ -29,6 +29,9 @@ class Node(Protocol):
     config: NodeConfig | None
     services: ServiceTable
     static_pods: bool
+    node_ready: bool
+    boot_id: str
+    version: str
     fault: Any
 
     @property
@@ -40,14 +43,21 @@ class Node(Protocol):
 
 
 class Cluster:
-    """One cluster id. All methods run in the simulator's loop."""
+    """One cluster id. All methods run in the simulator's loop; `settled` is told after every change."""
 
-    def __init__(self, identity: str, store: DiskStore, known: dict[str, EtcdCluster]) -> None:
+    def __init__(
+        self,
+        identity: str,
+        store: DiskStore,
+        known: dict[str, EtcdCluster],
+        settled: Callable[[Cluster], None],
+    ) -> None:
         self.id = identity
         self.machines: dict[str, Node] = {}
         self.members = ResourceStore()
         self._store = store
         self._etcd = known
+        self._settled = settled
         self._waiting: list[asyncio.Future[None]] = []
         self._scheduled = False
 
@@ -192,6 +202,7 @@ class Cluster:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        self._settled(self)
 
     def _publish(self) -> None:
         # A machine that is off or reboots stays a member: discovery forgets it only after half an hour.

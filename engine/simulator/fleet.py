@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
+from engine.simulator.cluster import Cluster
 from engine.simulator.connections import Connections
 from engine.simulator.disk import Disk, DiskStore, blank_disk
 from engine.simulator.front import Front
@@ -23,10 +25,17 @@ from engine.simulator.timing import Pace
 class Fleet:
     """Machines by address, and their lives."""
 
-    def __init__(self, store: DiskStore, connections: Connections, pace: Pace, port: int) -> None:
+    def __init__(
+        self,
+        store: DiskStore,
+        connections: Connections,
+        pace: Pace,
+        port: int,
+        settled: Callable[[Cluster], None],
+    ) -> None:
         self.connections = connections
         self.machines: dict[str, Machine] = {}
-        self._site = Site(store, pace)
+        self._site = Site(store, pace, settled)
         self._port = port
         self._lives: dict[str, asyncio.Task[None]] = {}
 

@@ -30,6 +30,7 @@ from engine.simulator.disk import DiskStore
 from engine.simulator.dispatch import Dispatcher
 from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
+from engine.simulator.kubernetes import Kubernetes
 from engine.simulator.mutations import Mutations
 from engine.simulator.settings import SimulatorSettings
 from engine.simulator.timing import Pace
@@ -70,7 +71,8 @@ async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
         calls = CallLog(settings.calls)
         stack.callback(calls.close)
         connections, faults, mutations = Connections(private), Faults(), Mutations()
-        fleet = Fleet(store, connections, Pace(settings.speed), settings.port)
+        kubernetes = Kubernetes(directory)
+        fleet = Fleet(store, connections, Pace(settings.speed), settings.port, kubernetes.settled)
         addresses = settings.addresses()
         fleet.add(addresses, settings.versions, settings.disks)
         fleet.check_addresses()
@@ -82,6 +84,8 @@ async def _simulate(settings: SimulatorSettings, directory: Path) -> None:
         control = Control(directory / CONTROL_SOCKET, fleet, faults, mutations)
         await control.start()
         stack.push_async_callback(control.stop)
+        kubernetes.start()
+        stack.push_async_callback(kubernetes.stop)
         stack.push_async_callback(fleet.stop)
         for machine in fleet.machines.values():
             if machine.disk.powered:

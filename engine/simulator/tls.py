@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from engine.machineconfig.certificates import Pair, facts, relabel
 
 
-def server_context(pair: Pair, client_authorities: Sequence[str] = ()) -> ssl.SSLContext:
-    """A server's context; with `client_authorities` (PEM) a client certificate is demanded and verified."""
+def server_context(
+    pair: Pair, client_authorities: Sequence[str] = (), *, protocol: str = "h2", demanded: bool = True
+) -> ssl.SSLContext:
+    """A server's context; with `client_authorities` (PEM) a client certificate is verified, and `demanded`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.num_tickets = 0
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     descriptor = os.memfd_create("certificate")
     try:
         os.write(descriptor, (pair.crt + relabel(pair.key)).encode())
@@ -26,7 +28,7 @@ def server_context(pair: Pair, client_authorities: Sequence[str] = ()) -> ssl.SS
     finally:
         os.close(descriptor)
     if client_authorities:
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if demanded else ssl.CERT_OPTIONAL
         context.load_verify_locations(cadata="\n".join(client_authorities))
     return context
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,30 @@ _STARTER = WriteOptions(manager="standalone")
 
 
 class Cluster:
-    """All state of one API server. StandaloneError when the database or a CRD file is unusable."""
+    """All state of one API server. StandaloneError when the database or a CRD file is unusable.
 
-    def __init__(self, database: Path, crd_directory: Path, *, log_limit: int = DEFAULT_LOG_LIMIT) -> None:
+    `kinds` are served beside the core ones; without a `crd_directory` there are no CRDs but those it is given.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        crd_directory: Path | None,
+        *,
+        log_limit: int = DEFAULT_LOG_LIMIT,
+        kinds: Iterable[Served] = (),
+    ) -> None:
         self.store = Store(database, log_limit=log_limit)
         self.catalog = Catalog()
         self.bell = Bell()
         self.deleter = Deleter(self.store, _now, self._stored, self._removed)
         self.objects = Objects(self.store, self.deleter, _now, self._stored)
         self.collector = Collector(self.store, self.catalog, self.deleter, time.time, self.bell.ring)
-        self.catalog.serve(core_kinds())
+        self.catalog.serve([*core_kinds(), *kinds])
         try:
             for place in self.store.names(CRD_STORAGE):
                 self.catalog.serve(served_kinds(json.loads(self.store.get(place) or b"")))
-            for file in sorted(crd_directory.glob("*.yaml")):
+            for file in sorted(crd_directory.glob("*.yaml")) if crd_directory is not None else ():
                 self._install(file)
             self._ensure(self._core("", "namespaces"), _object("v1", "Namespace", "default"))
         except BaseException:

@@ -30,9 +30,13 @@ _ENVELOPE: dict[str, Any] = {
 
 def core_kinds() -> list[Served]:
     """The kinds of core_kinds.yaml."""
-    text = Path(__file__).with_name("core_kinds.yaml").read_text(encoding="utf-8")
+    return kinds_of(Path(__file__).with_name("core_kinds.yaml"))
+
+
+def kinds_of(file: Path) -> list[Served]:
+    """The kinds of a file in the form of core_kinds.yaml."""
     kinds = []
-    for entry in yaml.load(text, Loader=yaml.CSafeLoader):
+    for entry in yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader):
         aliases = entry.get("aliases") or []
         forms = [
             {"group": entry["group"], "version": version, "renames": {}} for version in entry["versions"]

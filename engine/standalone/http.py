@@ -1,7 +1,7 @@
-"""The HTTP edge: bearer token, bodies in, answers and watch streams out; aiohttp's only user here.
+"""The HTTP edge: who is let in, bodies in, answers and watch streams out.
 
 A fault of the database becomes a 500 or 507 Status, never a broken connection. Logs no bodies and no
-tokens. Neighbours: `api` below, `server` above.
+tokens. Neighbours: `api` below, `server` and `door` above.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import logging
 import sqlite3
+from collections.abc import Callable
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -23,12 +25,41 @@ _HEALTH = {"/healthz", "/livez", "/readyz"}
 _LOG = logging.getLogger(__name__)
 
 
-class Edge:
-    """The handler of every request."""
+Guard: TypeAlias = Callable[[web.BaseRequest], None]
+"""Raises ApiFailure for a request that is not let in."""
 
-    def __init__(self, api: Api, token: str, mutations: Mutations | None = None) -> None:
+
+def by_token(token: str) -> Guard:
+    """Let in whoever has this bearer token."""
+    expected = f"Bearer {token}".encode()
+
+    def guard(request: web.BaseRequest) -> None:
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, expected):
+            raise ApiFailure(401, "Unauthorized", "Unauthorized")
+
+    return guard
+
+
+def by_certificate(group: str) -> Guard:
+    """Let in whoever has a client certificate of the TLS context's authorities for this group (organization)."""
+
+    def guard(request: web.BaseRequest) -> None:
+        shown = request.transport.get_extra_info("peercert") if request.transport is not None else None
+        if not shown:
+            raise ApiFailure(401, "Unauthorized", "Unauthorized")
+        if ("organizationName", group) not in {pair for part in shown.get("subject", ()) for pair in part}:
+            raise ApiFailure(403, "Forbidden", f"only {group} may use this API")
+
+    return guard
+
+
+class Edge:
+    """The handler of every request that `guard` lets in."""
+
+    def __init__(self, api: Api, guard: Guard, mutations: Mutations | None = None) -> None:
         self._api = api
-        self._expected = f"Bearer {token}".encode()
+        self._guard = guard
         self._mutations = mutations
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -36,7 +67,7 @@ class Edge:
         try:
             if request.path in _HEALTH:
                 return web.Response(text="ok")
-            self._let_in(request)
+            self._guard(request)
             asked = await _read(request)
         except ApiFailure as failure:
             return _refusal(failure)
@@ -65,11 +96,6 @@ class Edge:
             return _refusal(
                 ApiFailure(500, "InternalError", "an internal error occurred; the log has the details")
             )
-
-    def _let_in(self, request: web.BaseRequest) -> None:
-        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self._expected):
-            raise ApiFailure(401, "Unauthorized", "Unauthorized")
 
 
 async def _read(request: web.BaseRequest) -> Request:

@@ -23,8 +23,9 @@ from engine.standalone.api import Api
 from engine.standalone.cluster import Cluster
 from engine.standalone.control import control_socket
 from engine.standalone.credentials import Credentials, credentials, last_port, write_kubeconfig
+from engine.standalone.door import cut
 from engine.standalone.failures import StandaloneError
-from engine.standalone.http import Edge
+from engine.standalone.http import Edge, by_token
 from engine.standalone.mutations import Mutations
 from engine.standalone.storage import DEFAULT_LOG_LIMIT
 
@@ -127,7 +128,7 @@ class StandaloneApi:
         held = credentials(self._directory)
         cluster = Cluster(self._directory / "objects.db", self._crd_directory, log_limit=self._log_limit)
         mutations = Mutations() if self._control is not None else None
-        edge = Edge(Api(cluster, held.token), held.token, mutations)
+        edge = Edge(Api(cluster, held.token), by_token(held.token), mutations)
         server = web.Server(edge.handle, handler_cancellation=True, keepalive_timeout=_KEEPALIVE_S)
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
@@ -147,7 +148,7 @@ class StandaloneApi:
             sweeping.cancel()
             open_connections = [connection.transport for connection in server.connections]
             await runner.cleanup()
-            await _cut(open_connections)
+            await cut(open_connections)
             cluster.store.close()
 
     async def _listen(self, runner: web.ServerRunner, held: Credentials) -> int:
@@ -172,16 +173,6 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-async def _cut(connections: list[asyncio.Transport | None]) -> None:
-    """Close what waits for its client's TLS goodbye, which an idle client never sends."""
-    for connection in connections:
-        if connection is not None:
-            connection.abort()
-    # An aborted transport lets go of its socket in the next turn of the loop, the one below it in the turn after.
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 def _explained(error: Exception, directory: Path) -> StandaloneError:
