@@ -29,6 +29,7 @@ from engine.nodes import Nodes
 from engine.observe import Observer
 from engine.observe.reads import Reader
 from engine.ports.kube.client import KubeClient
+from engine.ports.kube.clusters import Clusters
 from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
 from engine.ruleset.model import RuleSet
@@ -57,6 +58,7 @@ class Engine:
         self._client = client
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
         self._identities = Identities()
+        self._clusters = Clusters(loopback_only=settings.loopback_only)
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
         self.worker = Worker(self._hops(settings), self.queue)
@@ -116,6 +118,7 @@ class Engine:
             talos=self._talos,
             kube=self._client,
             identities=self._identities,
+            clusters=self._clusters,
             now=time.time(),
             namespace=namespace,
         )

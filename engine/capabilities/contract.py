@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from engine.capabilities.identities import Identities
     from engine.ports.kube.client import KubeClient
+    from engine.ports.kube.clusters import Clusters
     from engine.ports.talos.client import TalosClient
 
 Effect = Literal["pure", "read", "write", "disruptive", "irreversible"]
@@ -26,11 +27,15 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a capability may reach. `now` is the pass's time, seconds since the epoch."""
+    """What a capability may reach: nodes, our own cluster, other clusters.
+
+    `now` is the pass's time, seconds since the epoch.
+    """
 
     talos: TalosClient
     kube: KubeClient
     identities: Identities
+    clusters: Clusters
     now: float
     namespace: str
     dry_run: bool = False

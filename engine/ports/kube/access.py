@@ -55,7 +55,7 @@ def open_access(kubeconfig: Path | None = None, *, context: str | None = None, p
     # pykube lets through whatever its parsers raise: KeyError, YAMLError, binascii.Error, ...
     try:
         config = pykube.KubeConfig.from_file(str(path), current_context=context)
-        return _access(config, config.user, path.parent, pool_size)
+        return access_of(config, path.parent, pool_size=pool_size)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
     except Exception as error:
@@ -69,6 +69,11 @@ def in_cluster(folder: Path, *, pool_size: int = 32) -> Access:
     except (OSError, KeyError) as error:
         raise SettingsError(f"service account in {folder} is unusable: {error}") from error
     return _access(config, {"tokenFile": str(folder / "token")}, folder, pool_size)
+
+
+def access_of(config: Any, folder: Path, *, pool_size: int) -> Access:
+    """Access by a pykube configuration; relative paths in it start in `folder`. Raises SettingsError and what pykube raises."""
+    return _access(config, config.user, folder, pool_size)
 
 
 def _from_environment() -> Path | None:

@@ -15,6 +15,7 @@ from talos_node import Network, identity
 
 from engine.base.values import Opaque
 from engine.capabilities.contract import Capability, Ports
+from engine.ports.kube.clusters import Clusters
 from engine.ports.talos.client import CallRecord, TalosClient
 
 BUNDLE = Opaque("a bundle")
@@ -47,6 +48,7 @@ class Runner:
             talos=self.client,
             kube=None,  # type: ignore[arg-type]
             identities=self._identities,  # type: ignore[arg-type]
+            clusters=Clusters(loopback_only=True),
             now=0.0,
             namespace="default",
             dry_run=dry_run,

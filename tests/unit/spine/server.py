@@ -33,6 +33,7 @@ from engine.nodes import Nodes
 from engine.observe import Observer
 from engine.observe.reads import Reader
 from engine.ports.kube.client import KubeClient
+from engine.ports.kube.clusters import Clusters
 from engine.ports.kube.transport import RequestRecord
 from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
@@ -189,6 +190,7 @@ class Spine:
             talos=self.talos,
             kube=self.server.client,
             identities=self.identities,
+            clusters=Clusters(loopback_only=True),
             now=self.now(),
             namespace=namespace or self.server.namespace,
         )
