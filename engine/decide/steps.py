@@ -139,6 +139,9 @@ def _one(step: Step, snapshot: Snapshot, scope: Scope) -> PlannedStep:
     if ended:
         closing = replace(intent, done=True) if intent is not None and not intent.done else None
         return PlannedStep(id=step.id, phase="done", once=closing, release=lane)
+    if intent is not None and intent.done and step.until is None:
+        # Carried out once: whatever became of what its guards read, it is not asked for again.
+        return PlannedStep(id=step.id, phase="done", release=lane)
     guard = all_hold(step.when, scope)
     if isinstance(guard, Unknown):
         return _blocked(step, guard)

@@ -73,6 +73,9 @@ class Kubernetes:
                     _LOG.exception("the Kubernetes API of cluster %s", cluster.id)
 
     async def _follow(self, cluster: Cluster) -> None:
+        if any(machine.config and machine.config.control_plane for machine in cluster.machines.values()):
+            # A second of computing, begun before it is needed; it must not stop the machines.
+            await asyncio.to_thread(importlib.import_module, "engine.standalone.door")
         serving = {
             machine.address: key
             for machine in cluster.machines.values()
@@ -88,14 +91,14 @@ class Kubernetes:
             self._states[key].follow(list(cluster.machines.values()))
 
     async def _open(self, cluster: Cluster, machine: Node, key: str) -> None:
-        # A second of computing, which must not stop the machines.
-        door_module = await asyncio.to_thread(importlib.import_module, "engine.standalone.door")
+        from engine.standalone.door import Door
+
         if key not in self._states:
             self._states[key] = Objects(self._folder / f"kubernetes-{key}.db")
         config = machine.config
         if config is None or not config.kubernetes_authority.key:
             return
-        door: Door = door_module.Door(self._states[key].edge)
+        door = Door(self._states[key].edge)
         try:
             await door.open(machine.address, PORT, _tls(machine, config))
         except OSError as error:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.base.kinds import Key
+from engine.base.kinds import Key, Kind
 from engine.base.yamltext import load_documents
 from engine.machineconfig.identity import read_credentials
+from engine.ports.kube.clusters import Administrator, Clusters
 from engine.protocol import message_class
 from tests.sim.shipped import API, QUICKSTART, Shipped, free_port, is_ready, shipped, until
 from tests.unit.simulator.simulator_client import Client
@@ -28,6 +29,8 @@ RESET = "machine.MachineService/Reset"
 LEAVE = "machine.MachineService/EtcdLeaveCluster"
 NAME = "quickstart"
 MODE = "talos.alperen.cloud/reconcile-mode"
+
+_NODE = Kind("", "v1", "Node", "nodes", namespaced=False)
 
 Document = dict[str, Any]
 
@@ -155,6 +158,17 @@ class Cluster:
             for call in self.run.calls()
             if call["method"] == method and (call["code"] == "OK" or not ok)
         ]
+
+    def nodes(self, name: str = NAME) -> set[str]:
+        """The addresses of the Nodes in the cluster's own Kubernetes API, by its published kubeconfig."""
+        found = read_credentials(self.secret(f"{name}-kubeconfig")["kubeconfig"])
+        who = Administrator(found.ca, found.client.crt, found.client.key)
+        client = Clusters(loopback_only=True).client(found.endpoints[0], who, deadline_s=5)
+        try:
+            items = [item for page in client.list_pages(_NODE) for item in page.items]
+        finally:
+            client.close()
+        return {item["status"]["addresses"][0]["address"] for item in items}
 
     def machine_api(self, address: str, name: str = NAME) -> Client:
         """A Talos client of one machine with the published talosconfig."""

@@ -60,6 +60,7 @@ def test_a_control_plane_machine_that_replaces_another_joins_before_that_one_lea
     assert seen <= {3, 4}
     assert order(cluster, LEAVE) == [("127.0.1.3", LEAVE)]
     assert cluster.calls(RESET) == ["127.0.1.3"]
+    assert cluster.nodes() == {f"127.0.1.{digit}" for digit in (1, 2, 4, 5)}
 
 
 def _gone(cluster: Cluster, digit: int) -> bool:
@@ -93,9 +94,11 @@ def test_a_dead_machine_blocks_its_own_end_only_and_is_then_retired_by_the_other
     cluster.gone("TalosMachine", f"{NAME}-127.0.1.6")
     assert cluster.calls(RESET)[resets:] == ["127.0.1.6"]
     assert cluster.find("TalosMachine", dead) is not None
+    assert cluster.nodes() == {f"127.0.1.{digit}" for digit in (1, 2, 4, 5)}
     cluster.annotate("TalosMachine", dead, FORCE, "true")
     cluster.gone("TalosMachine", dead)
     cluster.ready("TalosControlPlane")
     (told_by,) = [at for at, _ in order(cluster, REMOVE)]
     assert told_by != "127.0.1.2"
     assert len(cluster.calls(RESET)) == resets + 1
+    assert cluster.nodes() == {f"127.0.1.{digit}" for digit in (1, 4, 5)}
