@@ -38,7 +38,7 @@ __all__ = [
 
 def parse_events(text: str) -> Iterator[Any]:
     """The events of a YAML stream, read by libyaml. Raises YAMLError at the first mistake of syntax."""
-    return iter(yaml.parse(text, Loader=yaml.CSafeLoader))
+    return iter(yaml.CBaseLoader(text).get_event, None)
 
 
 def dump(value: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from engine.machineconfig.decode import decode
@@ -83,8 +84,12 @@ def title(kind: str, name: str) -> str:
     return f"{shown}/{name}" if name else shown
 
 
+@lru_cache(maxsize=16)
 def load(text: str) -> Config:
-    """Parse, decode and check a configuration. Raises ConfigError at the first mistake."""
+    """Parse, decode and check a configuration. Raises ConfigError at the first mistake.
+
+    The last few are kept, since the one that a machine runs is asked for its disk, then compared.
+    """
     return _of_nodes([node for node in parse(text) if not is_null(node)])
 
 

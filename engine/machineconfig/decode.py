@@ -24,7 +24,7 @@ def decode(kind: Type, node: Node, path: str = "") -> Any:
         try:
             return kind.read(node)
         except ConfigError as error:
-            raise ConfigError(error.reason, error.message, path=path, line=error.line) from None
+            raise _located(error, path) from None
     if isinstance(kind, StructType):
         return _struct(kind, _mapping(node, path), path)
     if isinstance(kind, ListType):
@@ -45,23 +45,35 @@ def _mapping(node: Node, path: str) -> MapNode:
     if is_null(node):
         return MapNode(())
     if not isinstance(node, MapNode):
-        error = wrong_type(node, "a mapping")
-        raise ConfigError(error.reason, error.message, path=path, line=error.line)
+        raise _located(wrong_type(node, "a mapping"), path)
     return node
 
 
 def _struct(kind: StructType, node: MapNode, path: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    fields = kind.fields
     for key, item in node.entries:
-        field = kind.fields.get(key.text)
+        name = key.text
+        field = fields.get(name)
         if field is None:
-            raise _unknown_key(kind, key.text, join(path, key.text), key.line)
+            raise _unknown_key(kind, name, join(path, name), key.line)
         if is_null(item):
             continue
-        value = decode(field.type, item, join(path, key.text))
-        if not (isinstance(field.type, ScalarType) and value == field.type.zero):
-            found[key.text] = value
+        below = field.type
+        if type(below) is not ScalarType:
+            found[name] = decode(below, item, join(path, name))
+            continue
+        try:  # most fields are leaves, whose paths are made only for a mistake
+            value = below.read(item)
+        except ConfigError as error:
+            raise _located(error, join(path, name)) from None
+        if value != below.zero:
+            found[name] = value
     return found
+
+
+def _located(error: ConfigError, path: str) -> ConfigError:
+    return ConfigError(error.reason, error.message, path=path, line=error.line)
 
 
 def _unknown_key(kind: StructType, key: str, path: str, line: int) -> ConfigError:
@@ -72,8 +84,7 @@ def _unknown_key(kind: StructType, key: str, path: str, line: int) -> ConfigErro
 
 def _list(kind: ListType, node: Node, path: str) -> list[Any]:
     if not isinstance(node, ListNode):
-        error = wrong_type(node, "a list")
-        raise ConfigError(error.reason, error.message, path=path, line=error.line)
+        raise _located(wrong_type(node, "a list"), path)
     return [
         decode(kind.item, item, f"{path}[{index}]")
         for index, item in enumerate(node.items)

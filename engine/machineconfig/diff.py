@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
-from engine.machineconfig.config import Config, load, load_plain
+from engine.machineconfig.config import Config, Document, load, load_plain
 from engine.machineconfig.decode import join
 from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
@@ -24,16 +25,42 @@ def paths(old: Config, new: Config) -> list[str]:
     """The dotted paths that differ, sorted: `machine.install.disk`, `HostnameConfig: auto`, `HostnameConfig`
     for a whole document that one side lacks. Empty when the configurations are equal.
     """
-    before = {document.title: document.plain() for document in old.documents}
-    after = {document.title: document.plain() for document in new.documents}
+    before = {document.title: document for document in old.documents}
+    after = {document.title: document for document in new.documents}
     found: set[str] = set()
     for title in before.keys() | after.keys():
         if title not in before or title not in after:
             found.add(title or "v1alpha1")
         else:
             prefix = f"{title}: " if title else ""
-            found.update(prefix + path for path in _differing(before[title], after[title], ""))
+            found.update(prefix + path for path in _differing(*_written(before[title], after[title]), ""))
     return sorted(found)
+
+
+def _written(old: Document, new: Document) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both documents as they are written, but for the parts in which they are equal anyway."""
+    left, right = _unlike(old.value, new.value)
+    return replace(old, value=left).plain(), replace(new, value=right).plain()
+
+
+def _unlike(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    left, right = dict(old), dict(new)
+    for key in old.keys() & new.keys():
+        before, after = old[key], new[key]
+        if _same(before, after):
+            del left[key], right[key]
+        elif isinstance(before, dict) and isinstance(after, dict):
+            left[key], right[key] = _unlike(before, after)
+    return left, right
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Equal, and of equal types: 1 is not true."""
+    if type(old) is not type(new) or old != new:
+        return False
+    if isinstance(old, dict):
+        return all(_same(item, new[key]) for key, item in old.items())
+    return not isinstance(old, list) or all(map(_same, old, new))
 
 
 def text_paths(old: str, new: str) -> list[str]:

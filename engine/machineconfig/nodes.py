@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from engine.base import yamltext
+from engine.base.yamltext import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    YAMLError,
+    parse_events,
+)
 from engine.machineconfig.errors import ConfigError
 
 MAX_NODES: Final = 200_000
@@ -33,14 +41,16 @@ _WORDS: Final[Mapping[str, Any]] = {
 }
 
 
+_NULLS: Final = frozenset(word for word, meaning in _WORDS.items() if meaning is None)
+
+
 class Plain(str):
     """A text that is written without quotes: a file mode (`0o644`), a date."""
 
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A leaf as written; `plain` when it carries no quotes and no string tag."""
 
     text: str
@@ -48,8 +58,7 @@ class Scalar:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MapNode:
+class MapNode(NamedTuple):
     """A mapping in the order of the text."""
 
     entries: tuple[tuple[Scalar, Node], ...]
@@ -60,8 +69,7 @@ class MapNode:
         return next((node for name, node in self.entries if name.text == key), None)
 
 
-@dataclass(frozen=True, slots=True)
-class ListNode:
+class ListNode(NamedTuple):
     """A sequence."""
 
     items: tuple[Node, ...]
@@ -103,7 +111,7 @@ def to_value(node: Node) -> Any:
 
 def is_null(node: Node) -> bool:
     """Whether a node says null, or nothing at all."""
-    return isinstance(node, Scalar) and node.plain and resolve(node.text) is None
+    return isinstance(node, Scalar) and node.plain and node.text in _NULLS
 
 
 @lru_cache(maxsize=4096)
@@ -126,43 +134,43 @@ class _Reader:
     """Builds the nodes of one text from the parser's events."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._events = parse_events(text)
         self._anchors: dict[str, tuple[Node, int]] = {}
-        self._count = 0
+        self._left = MAX_NODES
 
     def documents(self) -> list[Node]:
         found: list[Node] = []
-        events = yamltext.parse_events(self._text)
         try:
-            for event in events:
-                if isinstance(event, yamltext.DocumentStartEvent):
+            for event in self._events:
+                if isinstance(event, DocumentStartEvent):
                     self._anchors.clear()
-                    found.append(self._node(next(events), events, 0))
-        except yamltext.YAMLError as error:
+                    found.append(self._node(next(self._events), 0))
+        except YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or "the text is not YAML"
             raise ConfigError("Syntax", str(problem), line=mark.line + 1 if mark else 0) from None
         return found
 
-    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
-        before = self._count
-        self._spend(1, event)
-        if depth > MAX_DEPTH:
-            raise ConfigError("Syntax", f"nested deeper than {MAX_DEPTH} levels", line=_line(event))
+    def _node(self, event: Any, depth: int) -> Node:
+        kind, before = type(event), self._left
+        self._left = before - 1
+        if before <= 0:
+            self._spend(0, event)
         node: Node
-        if isinstance(event, yamltext.ScalarEvent):
-            plain = bool(event.implicit[0]) or (event.tag or "").startswith("tag:yaml.org,2002:null")
-            node = Scalar(event.value, plain, _line(event))
-        elif isinstance(event, yamltext.AliasEvent):
+        if kind is ScalarEvent:
+            node = Scalar(event.value, _is_plain(event), event.start_mark.line + 1)
+        elif depth > MAX_DEPTH:
+            raise ConfigError("Syntax", f"nested deeper than {MAX_DEPTH} levels", line=_line(event))
+        elif kind is AliasEvent:
             node, weight = self._anchor(event)
             self._spend(weight, event)
             return node
-        elif isinstance(event, yamltext.SequenceStartEvent):
-            node = ListNode(tuple(self._items(events, depth)), _line(event))
+        elif kind is SequenceStartEvent:
+            node = ListNode(self._items(depth + 1), _line(event))
         else:
-            node = MapNode(self._entries(events, depth), _line(event))
+            node = MapNode(self._entries(depth + 1), _line(event))
         if event.anchor:
-            self._anchors[event.anchor] = node, self._count - before
+            self._anchors[event.anchor] = node, before - self._left
         return node
 
     def _anchor(self, event: Any) -> tuple[Node, int]:
@@ -172,36 +180,61 @@ class _Reader:
         return known
 
     def _spend(self, nodes: int, event: Any) -> None:
-        self._count += nodes
-        if self._count > MAX_NODES:
+        self._left -= nodes
+        if self._left < 0:
             raise ConfigError("Syntax", f"the text unfolds to more than {MAX_NODES} nodes", line=_line(event))
 
-    def _items(self, events: Iterator[Any], depth: int) -> Iterator[Node]:
-        for event in events:
-            if isinstance(event, yamltext.SequenceEndEvent):
-                return
-            yield self._node(event, events, depth + 1)
+    def _items(self, depth: int) -> tuple[Node, ...]:
+        found: list[Node] = []
+        for event in self._events:
+            if type(event) is SequenceEndEvent:
+                break
+            found.append(self._node(event, depth))
+        return tuple(found)
 
-    def _entries(self, events: Iterator[Any], depth: int) -> tuple[tuple[Scalar, Node], ...]:
+    def _entries(self, depth: int) -> tuple[tuple[Scalar, Node], ...]:
         found: dict[str, tuple[Scalar, Node]] = {}
         merged: list[tuple[Scalar, Node]] = []
-        for event in events:
-            if isinstance(event, yamltext.MappingEndEvent):
+        key: Node | None = None
+        for event in self._events:
+            kind = type(event)
+            # Nearly all of a text are leaves of mappings; a call for each would cost a fifth of the time.
+            if kind is ScalarEvent and event.anchor is None and self._left > 0:
+                self._left -= 1
+                plain = event.implicit[0] or _is_plain(event)
+                node: Node = tuple.__new__(Scalar, (event.value, plain, event.start_mark.line + 1))
+            elif kind is MappingEndEvent:
                 break
-            key = self._node(event, events, depth + 1)
-            value = self._node(next(events), events, depth + 1)
-            if not isinstance(key, Scalar):
-                raise ConfigError("Syntax", "a key must be a text, not a list or mapping", line=_line(event))
-            if key.plain and key.text == "<<":
-                merged.extend(_merge_entries(value, key.line))
-            elif key.text in found:
-                first = found[key.text][0].line
-                message = f"the key {key.text!r} is already given in line {first}"
-                raise ConfigError("Duplicate", message, line=key.line)
-            elif not is_null(key):
-                found[key.text] = key, value
+            else:
+                node = self._node(event, depth)
+            if key is None:
+                key = node
+                continue
+            _put(found, merged, key, node)
+            key = None
+        if not merged:
+            return tuple(found.values())
         inherited = {key.text: (key, value) for key, value in reversed(merged) if key.text not in found}
         return (*reversed(inherited.values()), *found.values())
+
+
+def _put(
+    found: dict[str, tuple[Scalar, Node]], merged: list[tuple[Scalar, Node]], key: Node, value: Node
+) -> None:
+    if not isinstance(key, Scalar):
+        raise ConfigError("Syntax", "a key must be a text, not a list or mapping", line=key.line)
+    text = key.text
+    if text in found:
+        message = f"the key {text!r} is already given in line {found[text][0].line}"
+        raise ConfigError("Duplicate", message, line=key.line)
+    if not key.plain or (text != "<<" and text not in _NULLS):
+        found[text] = key, value
+    elif text == "<<":
+        merged.extend(_merge_entries(value, key.line))
+
+
+def _is_plain(event: Any) -> bool:
+    return bool(event.implicit[0]) or (event.tag or "").startswith("tag:yaml.org,2002:null")
 
 
 def _merge_entries(value: Node, line: int) -> Iterator[tuple[Scalar, Node]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.simulator.timing import Timing
 from tests.bench.cluster import Running, running
+from tests.bench.configurations import configurations
 from tests.bench.figures import Figure
 from tests.bench.live import live_pass
 from tests.bench.memory import memory
@@ -110,6 +111,7 @@ def everything(folder: Callable[[str], Path], *, quick: bool) -> Sequence[Figure
     figures = [
         *validate(),
         *one_pass(),
+        *configurations(),
         *live_pass(folder("live")),
         *bring_up(folder("five"), 5),
         *bring_up(folder("hundred"), 100),

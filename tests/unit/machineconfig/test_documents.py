@@ -132,6 +132,13 @@ def test_equal_configurations_differ_nowhere_however_they_are_written():
     assert text_paths(first, second) == []
 
 
+def test_a_number_and_a_truth_are_not_the_same():
+    text = "machine: {kubelet: {extraConfig: {a: 1, b: [1], c: {d: 0}}}}\n"
+    for place, old, new in (("a", "a: 1", "a: true"), ("b[0]", "[1]", "[true]"), ("c.d", "d: 0", "d: false")):
+        found = text_paths(text, text.replace(old, new))
+        assert found == [f"machine.kubelet.extraConfig.{place}"]
+
+
 def test_differences_name_field_item_and_document():
     first = "machine: {type: worker, certSANs: [a, b]}\n"
     second = "machine: {type: worker, certSANs: [a, c], sysctls: {n.x: '1'}}\n---\n"
