@@ -13,6 +13,7 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
     {"op": "clear-faults"}                            forget these orders about calls
     {"op": "kill", "pid": P, "call": N, "moment": "before" | "after" | "replied"}   SIGKILL at a mutating call
     {"op": "count"}                                   count the mutating calls anew, and kill nobody
+    {"op": "speed", "factor": N}                      how fast the machines live from now on; 1 is normal
     {"op": "mutations"}                               the mutating calls since the start or the last count or kill
     {"op": "drift", "machine": A, "merge": {...}}     somebody changes the v1alpha1 configuration by hand
     {"op": "wipe", "machine": A}                      an empty disk, powered off
@@ -71,6 +72,8 @@ class Control:
             self._mutations.order(kill_in(request))
         elif name == "count":
             self._mutations.order(None)
+        elif name == "speed":
+            self._fleet.pace.set(float(request["factor"]))
         else:
             operation = self._interventions.operations[name]
             for machine in self._named(request["machine"]):

@@ -40,6 +40,12 @@ class Pace:
         self.speed = speed
         self.timing = timing or Timing()
 
+    def set(self, speed: float) -> None:
+        """Go on at this speed; what is waited for already keeps its time. Raises ValueError at 0 and below."""
+        if not speed > 0:
+            raise ValueError(f"speed {speed}: a number above 0, 1 is normal")
+        self.speed = speed
+
     async def pause(self, seconds: float) -> None:
         """Wait `seconds` of the machines' time."""
         await asyncio.sleep(seconds / self.speed)

@@ -136,7 +136,7 @@ class StandaloneApi:
         orders = None
         try:
             if self._control is not None and mutations is not None:
-                orders = control_socket(self._control, mutations)
+                orders = control_socket(self._control, mutations, cluster.bell)
                 await orders.start()
             self._port = await self._listen(runner, held)
             write_kubeconfig(self.kubeconfig, held, self._port)

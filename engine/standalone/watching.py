@@ -33,9 +33,10 @@ class Event:
 
 
 class Bell:
-    """Wakes the watchers of a kind; used within one event loop."""
+    """Wakes the watchers of a kind; used within one event loop. `lag_s`: how much later they are to tell of a change."""
 
     def __init__(self) -> None:
+        self.lag_s = 0.0
         self._waiting: dict[str, asyncio.Event] = {}
 
     def ring(self, resource: str) -> None:
@@ -103,6 +104,8 @@ class Watch:
                 require_reachable(self._store, self._position)
             current = self._store.revision
             changes = self._store.changes(self._served.storage, self._position)
+            if changes and self._bell.lag_s:
+                await asyncio.sleep(self._bell.lag_s)
             for change in changes:
                 event = self._event(change)
                 if event is not None:

@@ -57,6 +57,40 @@ def test_bootstrap_is_refused_until_the_runtime_is_there_and_when_it_was_done(
     assert refused(simulation, address, BOOTSTRAP) == "ALREADY_EXISTS: etcd data directory is not empty"
 
 
+def test_a_mutating_call_is_listed_with_the_members_that_ran_when_it_came(own: Simulation) -> None:
+    first, second, _ = own.addresses
+    own.control(op="count")
+    for address in (first, second):
+        with own.admin(address) as client:
+            client.call("machine.MachineService/EtcdForfeitLeadership")
+        own.control(op="silence", machine=first)
+    own.control(op="heal", machine=first)
+    listed = [one["etcd"] for one in own.control(op="mutations")["mutations"]]
+    assert listed == [{"voters": 3, "running": 3, "own": 1}, {"voters": 3, "running": 2, "own": 1}]
+
+
+def test_the_machines_live_as_fast_as_ordered(make: Callable[..., Simulation]) -> None:
+    simulation = make(1, speed=40)
+    address = simulation.addresses[0]
+    assert not simulation.control(op="speed", factor=0)["ok"]
+
+    def is_up() -> bool:
+        return bool(simulation.machine(address)["services"].get("apid") == "Running")
+
+    simulation.apply(address, config("controlplane"))
+    until(is_up, "the first start")
+    simulation.control(op="speed", factor=0.001)
+    simulation.control(op="power-off", machine=address)
+    until(lambda: not is_up(), "the power is off")
+    simulation.control(op="power-on", machine=address)
+    with pytest.raises(AssertionError):
+        until(is_up, "a slow start", seconds=1)
+    simulation.control(op="speed", factor=40)
+    simulation.control(op="power-off", machine=address)
+    simulation.control(op="power-on", machine=address)
+    until(is_up, "a fast start")
+
+
 def test_etcd_calls_on_a_worker_are_unimplemented(cluster: Simulation) -> None:
     worker = cluster.addresses[-1]
     assert (

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 import requests
@@ -123,6 +124,19 @@ def test_what_changes_nothing_is_not_listed(served):
     assert served.order(op="mutations")["mutations"] == []
 
 
+def test_a_watch_tells_of_a_change_as_late_as_ordered(served):
+    write(served, "first")
+    version = served.get(MAPS).body["metadata"]["resourceVersion"]
+    assert served.order(op="lag", seconds=0.4)["ok"]
+    events = served.watch(MAPS, resourceVersion=version, timeoutSeconds=5)
+    began = time.monotonic()
+    write(served, "second")
+    assert served.get(f"{MAPS}/it").body["data"] == {"is": "second"}
+    assert next(events)["object"]["data"] == {"is": "second"}
+    assert time.monotonic() - began >= 0.4
+    events.close()
+
+
 def test_only_its_user_may_give_orders(served):
     assert stat.S_IMODE(served.place.stat().st_mode) == 0o600
 
@@ -132,7 +146,8 @@ def test_only_its_user_may_give_orders(served):
     [
         ({"op": "kill", "pid": 0, "moment": "after"}, "only another process"),
         ({"op": "kill", "pid": 2**22 + 1, "moment": "after"}, "No such process"),
-        ({"op": "explode"}, "one of count, kill, mutations"),
+        ({"op": "lag", "seconds": -1}, "a number from 0"),
+        ({"op": "explode"}, "one of count, kill, lag, mutations"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(served, request_, says):
