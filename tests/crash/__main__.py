@@ -1,0 +1,113 @@
+"""`python -m tests.crash`: the crash matrix from the command line; exit code 1 when anything did not hold.
+
+    python -m tests.crash                       the whole matrix
+    python -m tests.crash --sample 60           so many trials of it, drawn by the seed, within --minutes
+    python -m tests.crash --only NAME           one trial by its name, its folder kept
+
+Prints a line a trial and a summary; failures come with the command that repeats them. Neighbour: `matrix`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.crash.matrix import SEED, Slot, double_kills, references, run_all, single_kills
+from tests.crash.program import program
+from tests.crash.scenarios import SCENARIOS
+from tests.crash.trial import Trial, Verdict
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__.partition("\n")[0])
+    parser.add_argument("--sample", type=int, metavar="N", help="only N trials, drawn by the seed")
+    parser.add_argument("--only", metavar="NAME", action="append", help="one trial by its name; repeatable")
+    parser.add_argument("--scenario", metavar="NAME", help="only trials of this scenario")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--slots", type=int, default=4, help="trials at the same time")
+    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
+    options = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    began = time.monotonic()
+    tested = program(folder)
+    slots = [Slot(number, folder / f"slot-{number}", tested) for number in range(options.slots)]
+    scenarios = [
+        each
+        for each in SCENARIOS.values()
+        if each.measured and options.scenario in (None, each.name) and _wanted(options.only, each.name)
+    ]
+    print(f"seed {options.seed}, {options.slots} trials at a time, in {folder}", flush=True)
+    undisturbed = references(slots[0], scenarios)
+    for verdict in undisturbed.values():
+        _tell(verdict, 0, 0)
+    known = {name: verdict.reference for name, verdict in undisturbed.items()}
+    if options.only:
+        trials = [Trial.parse(name) for name in options.only]
+    else:
+        trials = [*single_kills(known, options.seed), *double_kills(known, options.seed)]
+        random.Random(options.seed).shuffle(trials)
+        trials = trials[: options.sample]
+    done: list[Verdict] = []
+
+    def told(verdict: Verdict) -> None:
+        done.append(verdict)
+        _tell(verdict, len(done), len(trials))
+
+    late = began + (options.minutes or 1e9) * 60
+    run_all(trials, slots, known, told, lambda: time.monotonic() > late)
+    return _summary([*undisturbed.values()], done, len(trials), time.monotonic() - began, folder)
+
+
+def _wanted(only: Sequence[str] | None, scenario: str) -> bool:
+    return not only or any(name.startswith(f"{scenario}/") for name in only)
+
+
+def _tell(verdict: Verdict, number: int, count: int) -> None:
+    place = f"[{number}/{count}] " if count else ""
+    word = "FAILED" if verdict.failures else "held"
+    hit = (
+        f", killed at {'; '.join(verdict.hit)}"
+        if verdict.hit
+        else ", not killed"
+        if verdict.trial.kills
+        else ""
+    )
+    print(f"{place}{verdict.trial}: {word} in {verdict.seconds:.1f} s{hit}", flush=True)
+    for failure in verdict.failures:
+        print(f"    {failure}", flush=True)
+
+
+def _summary(
+    undisturbed: Sequence[Verdict], done: Sequence[Verdict], count: int, seconds: float, folder: Path
+) -> int:
+    failed = [each for each in (*undisturbed, *done) if each.failures]
+    for verdict in undisturbed:
+        calls = verdict.reference.calls
+        print(
+            f"{verdict.trial.scenario.name}: {calls['api']} mutating requests, {calls['machines']} calls to machines"
+        )
+    hit = [each for each in done if each.hit]
+    points = Counter(point for each in hit for point in each.hit)
+    times = sorted(each.seconds for each in done)
+    print(
+        f"{len(done)} of {count} trials, {len(hit)} with a kill, {sum(len(each.hit) for each in hit)} kills, {len(points)} kinds of points"
+    )
+    if times:
+        print(
+            f"seconds a trial: median {times[len(times) // 2]:.1f}, longest {times[-1]:.1f}; {seconds:.0f} s in all"
+        )
+    print(f"{len(failed)} failed" + (f"; what is left of them is in {folder}" if failed else ""))
+    for verdict in failed:
+        print(f"  repeat: python -m tests.crash --slots 1 --only {verdict.trial}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The crash matrix: every mutating call of every scenario, at each moment, and pairs of them; several trials at once.
+
+Each slot has addresses, a folder and snapshots of its own. Speed and lag of a trial are drawn from the seed and
+its place in the matrix; its name holds them. Promises that every trial is told about, in the order in which they end.
+Neighbours: `trial` carries one out, `__main__` and the tests ask for a part of the matrix.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.crash.program import Program
+from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.crash.trial import Kill, Reference, Trial, Verdict, run_trial
+from tests.crash.world import World
+
+MOMENTS = ("before", "after", "replied")
+PARTS = ("api", "machines")
+SPEEDS = (2.0, 5.0, 20.0)
+LAGS = (0.0, 0.0, 0.3)
+PAIRS = 100
+SEED = 20261128
+
+Told = Callable[[Verdict], None]
+
+
+@dataclass
+class Slot:
+    """Where trials happen one after the other. Slots start at the same snapshots, made by each itself."""
+
+    number: int
+    folder: Path
+    program: Program
+    snapshots: dict[str, Path] = field(default_factory=dict)
+    _worlds: int = 0
+
+    def run(self, trial: Trial, reference: Reference | None) -> Verdict:
+        """Carry out one trial; what is left of one that failed stays in the folder."""
+        snapshot = self._snapshot(trial.scenario.begin)
+        self._worlds += 1
+        world = World(self.folder / f"trial-{self._worlds}", self.number, self.program)
+        verdict = run_trial(trial, world, snapshot, reference)
+        if not verdict.failures:
+            shutil.rmtree(world.folder)
+        return verdict
+
+    def _snapshot(self, name: str | None) -> Path | None:
+        """The folder with the end of a scenario, which is run for that when it is needed first."""
+        if name is None:
+            return None
+        if name not in self.snapshots:
+            world = World(self.folder / f"begin-{name}", self.number, self.program)
+            verdict = run_trial(Trial(SCENARIOS[name]), world, None, None)
+            if verdict.failures:
+                raise AssertionError(f"{verdict.trial}: {'; '.join(verdict.failures)}")
+            self.snapshots[name] = world.folder
+        return self.snapshots[name]
+
+
+def references(slot: Slot, scenarios: Iterable[Scenario]) -> dict[str, Verdict]:
+    """An undisturbed run of each scenario."""
+    return {each.name: slot.run(Trial(each), None) for each in scenarios}
+
+
+def single_kills(known: dict[str, Reference], seed: int) -> Iterator[Trial]:
+    """A trial for every call of every scenario at each moment."""
+    for name, reference in known.items():
+        for part in PARTS:
+            for call in range(1, reference.calls[part] + 1):
+                for moment in MOMENTS:
+                    yield drawn(Trial(SCENARIOS[name], (Kill(part, call, moment),)), seed)
+
+
+def double_kills(known: dict[str, Reference], seed: int, count: int = PAIRS) -> Iterator[Trial]:
+    """Pairs of kills, the second one of the engine that was started after the first."""
+    draw = random.Random(f"{seed}/pairs")
+    names = sorted(known)
+    for number in range(count):
+        name = names[number % len(names)]
+        first, second = (_any_kill(draw, known[name]) for _ in range(2))
+        # What the first engine has done is not done again: the second one has fewer calls to be killed at.
+        second = replace(second, call=1 + second.call // 2)
+        yield drawn(Trial(SCENARIOS[name], (first, second)), seed)
+
+
+def _any_kill(draw: random.Random, reference: Reference) -> Kill:
+    part = draw.choice(PARTS)
+    return Kill(part, draw.randint(1, reference.calls[part]), draw.choice(MOMENTS))
+
+
+def drawn(trial: Trial, seed: int) -> Trial:
+    """The trial with a speed and a lag that belong to its kills and the seed."""
+    draw = random.Random(f"{seed}/{trial.scenario.name}/{'+'.join(map(str, trial.kills))}")
+    return replace(trial, speed=draw.choice(SPEEDS), lag=draw.choice(LAGS))
+
+
+def run_all(
+    trials: Sequence[Trial],
+    slots: Sequence[Slot],
+    known: dict[str, Reference],
+    told: Told,
+    enough: Callable[[], bool] = lambda: False,
+) -> list[Verdict]:
+    """Carry out the trials on the slots at the same time; stops beginning new ones when there is `enough`."""
+    waiting: queue.SimpleQueue[Trial] = queue.SimpleQueue()
+    for trial in trials:
+        waiting.put(trial)
+    verdicts: list[Verdict] = []
+    errors: list[Exception] = []
+    lock = threading.Lock()
+
+    def work(slot: Slot) -> None:
+        while not enough() and not errors:
+            try:
+                trial = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                verdict = slot.run(trial, known[trial.scenario.name])
+            except Exception as error:  # noqa: BLE001  raised again once the other slots have ended
+                error.add_note(f"in the trial {trial}")
+                errors.append(error)
+                return
+            with lock:
+                verdicts.append(verdict)
+                told(verdict)
+
+    threads = [threading.Thread(target=work, args=(slot,)) for slot in slots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return verdicts
