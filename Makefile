@@ -57,6 +57,16 @@ test: setup ## Everything that ends within minutes
 test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go client
 	$(PYTEST) -q -m "(slow or go) and not kube"
 
+SAMPLE ?= 60
+
+.PHONY: test-crash
+test-crash: setup ## Kill the engine at every mutating call: the whole crash matrix, about an hour
+	$(BIN)/python -m tests.crash
+
+.PHONY: test-crash-sample
+test-crash-sample: setup ## So much of the crash matrix as ends within five minutes; SAMPLE=60 trials at most
+	$(BIN)/python -m tests.crash --sample $(SAMPLE) --minutes 3.5
+
 .PHONY: lint
 lint: setup ## ruff, with the exclusions that pyproject.toml gives reasons for
 	$(BIN)/ruff check .

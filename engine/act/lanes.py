@@ -2,7 +2,7 @@
 
 A lane is a Lease named after it in the namespace of what is disturbed, held in the name of that
 object until its effect has ended. It outlives the process, so a hand-over loses nothing; a lane
-whose holder no longer exists is free. A lane that was taken a moment ago is not given back: what
+whose holder no longer exists is free, and its Lease goes with the holder. A lane that was taken a moment ago is not given back: what
 says that its effect has ended may have been observed before it began. What was given back is
 remembered, so that a pass at rest asks nothing. Neighbour: `perform`.
 """
@@ -20,6 +20,7 @@ from typing import Any
 from engine.base.errors import AlreadyExists, Conflict, Missing
 from engine.base.kinds import Key, Kind
 from engine.base.model import Lane
+from engine.decide.manifest import owner_reference
 from engine.ports.kube.client import KubeClient
 
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -37,8 +38,11 @@ class Lanes:
         self._released: set[Lane] = set()
         self._taken: dict[Lane, float] = {}
 
-    def take(self, lane: Lane) -> bool:
-        """Take the lane for its holder; True when it is held now, also when it was before."""
+    def take(self, lane: Lane, owner: Mapping[str, Any] | None = None) -> bool:
+        """Take the lane for its holder; True when it is held now, also when it was before.
+
+        `owner` is the holder as an API object: when it goes, what is left of the lane goes with it.
+        """
         # Noted before it is taken, so that no other pass gives it back meanwhile.
         now = self._clock()
         with self._lock:
@@ -48,7 +52,7 @@ class Lanes:
             self._taken[lane] = now
         held = False
         try:
-            held = self._take(lane)
+            held = self._take(lane, owner)
         finally:
             if not held:
                 self._unnote(lane, before)
@@ -91,12 +95,12 @@ class Lanes:
             else:
                 self._taken[lane] = before
 
-    def _take(self, lane: Lane) -> bool:
+    def _take(self, lane: Lane, owner: Mapping[str, Any] | None) -> bool:
         key = _lease(lane)
-        body = {
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "spec": {"holderIdentity": _identity(lane.holder)},
-        }
+        metadata: dict[str, Any] = {"name": key.name, "namespace": key.namespace}
+        if owner is not None:
+            metadata["ownerReferences"] = [owner_reference(owner, controller=False)]
+        body = {"metadata": metadata, "spec": {"holderIdentity": _identity(lane.holder)}}
         try:
             self._client.create(LEASE, key.namespace, body)
         except AlreadyExists:

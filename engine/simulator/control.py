@@ -73,7 +73,7 @@ class Control:
         elif name == "count":
             self._mutations.order(None)
         elif name == "speed":
-            self._fleet.pace.set(float(request["factor"]))
+            self._fleet.live_at(float(request["factor"]))
         else:
             operation = self._interventions.operations[name]
             for machine in self._named(request["machine"]):

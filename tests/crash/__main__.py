@@ -2,15 +2,18 @@
 
     python -m tests.crash                       the whole matrix
     python -m tests.crash --sample 60           so many trials of it, drawn by the seed, within --minutes
-    python -m tests.crash --only NAME           one trial by its name, its folder kept
+    python -m tests.crash --only NAME           one trial by its name
 
-Prints a line a trial and a summary; failures come with the command that repeats them. Neighbour: `matrix`.
+Prints a line a trial and a summary; failures come with the command that repeats them, and their folders are kept.
+Neighbour: `matrix`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="only N trials, drawn by the seed")
     parser.add_argument("--only", metavar="NAME", action="append", help="one trial by its name; repeatable")
     parser.add_argument("--scenario", metavar="NAME", help="only trials of this scenario")
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("TALOS_OPERATOR_TEST_SEED", SEED)))
     parser.add_argument("--slots", type=int, default=4, help="trials at the same time")
     parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     options = parser.parse_args(arguments)
@@ -106,7 +109,9 @@ def _summary(
     print(f"{len(failed)} failed" + (f"; what is left of them is in {folder}" if failed else ""))
     for verdict in failed:
         print(f"  repeat: python -m tests.crash --slots 1 --only {verdict.trial}")
-    return 1 if failed else 0
+    if not failed:
+        shutil.rmtree(folder)
+    return 1 if failed or not done else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ _RANDOM = (
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UID"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "TIME"),
     (re.compile(r"\bLS0tLS1[A-Za-z0-9+/]{80,}={0,2}"), "PEM"),
-    (re.compile(r"\b[A-Za-z0-9_-]{43}="), "ID"),
+    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}="), "ID"),
 )
 
 
@@ -51,7 +51,7 @@ def _object(given: Object) -> Object:
         (one["kind"], one["name"], one.get("controller")) for one in metadata.pop("ownerReferences", ())
     ]
     annotations = metadata.get("annotations") or {}
-    metadata["annotations"] = {key: "…" if key in _DIGESTS else text for key, text in annotations.items()}
+    metadata["annotations"] = {key: "..." if key in _DIGESTS else text for key, text in annotations.items()}
     found["metadata"] = metadata | {"owners": sorted(map(str, owners))}
     if given["kind"] == "Secret":
         found["data"] = sorted(given.get("data") or ())
@@ -72,7 +72,9 @@ def _plain(text: str) -> str:
 
 
 def _status(given: Object) -> Object:
-    status = {key: value for key, value in given.items() if key != "sent"}
+    status = {
+        key: "..." if key.endswith("Digest") else value for key, value in given.items() if key != "sent"
+    }
     status["conditions"] = [
         {key: value for key, value in each.items() if key != "lastTransitionTime"}
         for each in given.get("conditions") or ()

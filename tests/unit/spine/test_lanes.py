@@ -50,6 +50,18 @@ def test_a_lane_outlives_the_process_and_its_holder_takes_it_again(server, lanes
     assert not restarted.take(lane(server, "b"))
 
 
+def test_the_lease_of_a_lane_goes_with_its_holder(server, lanes):
+    owner = server.make("a")
+    assert lanes.take(lane(server, "a"), owner)
+    found = server.client.get(Key(LEASE, server.namespace, "lane-quorum"))
+    (reference,) = found["metadata"]["ownerReferences"]
+    assert (reference["kind"], reference["name"], reference["uid"]) == (
+        "Widget",
+        "a",
+        owner["metadata"]["uid"],
+    )
+
+
 @pytest.mark.parametrize("kind", [WIDGET, CONFIG_MAP])
 def test_a_lane_whose_holder_is_gone_is_free_whatever_kind_the_holder_was(server, lanes, kind):
     server.make("b")
