@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from engine.base.errors import RemoteError
 from engine.base.kinds import Key
 from engine.capabilities.contract import Capability, Ports
+from engine.capabilities.field_path import values_at
 
 _NULLABLE_TEXT = {"type": ["string", "null"]}
 
@@ -87,9 +87,12 @@ async def _resolve(ports: Ports, ref: Mapping[str, Any], namespace: str) -> tupl
         return None, f"{shown}: machineRef.fieldPath is empty"
     try:
         found = await asyncio.to_thread(_fetch, ports, ref, namespace)
+        values = values_at(found, path)
     except RemoteError as error:
         return None, f"{shown}: {error.message}"
-    value = value_at(found, path)
+    except ValueError as error:
+        return None, f"{shown}: machineRef.fieldPath {path!r} cannot be read: {error}"
+    value = values[0] if values else None
     if not isinstance(value, str) or not value:
         return None, f"{shown}: nothing at {path} yet"
     try:
@@ -103,17 +106,6 @@ def _fetch(ports: Ports, ref: Mapping[str, Any], namespace: str) -> Mapping[str,
     return ports.kube.get(
         Key(kind, ref.get("namespace") or namespace if kind.namespaced else "", ref.get("name", ""))
     )
-
-
-def value_at(found: Any, path: str) -> Any:
-    """The value at a JSONPath of names and indices (`.status.addresses[0].address`), or None."""
-    inner = path.strip().removeprefix("{").removesuffix("}").removeprefix("$").lstrip(".")
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", inner):
-        if index:
-            found = found[int(index)] if isinstance(found, list) and int(index) < len(found) else None
-        else:
-            found = found.get(name) if isinstance(found, Mapping) else None
-    return found
 
 
 CAPABILITY = Capability(

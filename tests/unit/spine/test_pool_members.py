@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine.capabilities.pool_members import CAPABILITY, merged_spec, value_at
+from engine.capabilities.pool_members import CAPABILITY, merged_spec
 from tests.unit.spine.server import spine
 
 
@@ -81,6 +81,10 @@ def test_a_reference_to_a_listed_address_is_the_same_machine(over):
         (ref(path="spec.parent"), "Widget host: nothing at spec.parent yet"),
         (ref(path="spec.any.word"), "Widget host: 'many' at spec.any.word is no IP address"),
         (ref(path="spec.any"), "Widget host: nothing at spec.any yet"),
+        (
+            ref(path="spec.any[0"),
+            "Widget host: machineRef.fieldPath 'spec.any[0' cannot be read: '[0' is not",
+        ),
         ({}, "? ?: machineRef.fieldPath is empty"),
     ],
 )
@@ -117,19 +121,3 @@ def test_what_belongs_to_one_machine_is_merged_into_the_pools_spec(shared, machi
     before = {key: list(value) if isinstance(value, list) else value for key, value in (shared or {}).items()}
     assert merged_spec(shared, machine) == expected
     assert (shared or {}) == before
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (".status.addresses[1].address", "b"),
-        ("{.status.addresses[0].address}", "a"),
-        ("$.status.addresses[0]['address']", None),
-        ("status.addresses[7].address", None),
-        ("status.nothing.more", None),
-        ("status.addresses.address", None),
-    ],
-)
-def test_a_path_of_names_and_indices_is_followed_or_leads_nowhere(path, value):
-    found = {"status": {"addresses": [{"address": "a"}, {"address": "b"}]}}
-    assert value_at(found, path) == value
