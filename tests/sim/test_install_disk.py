@@ -20,11 +20,12 @@ DISKS = {
     "127.0.1.3": ["sda:8:boot", "nvme0n1:4:ro", "sdb:20:hdd"],
     "127.0.1.4": ["sda:8:boot", "sr0"],
 }
+SPARE = "127.0.1.5"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with started(tmp_path_factory.mktemp("sim") / "run", machines=len(DISKS)) as found:
+    with started(tmp_path_factory.mktemp("sim") / "run", machines=len(DISKS) + 1) as found:
         for address, disks in DISKS.items():
             found.run.control(op="disks", machine=address, disks=disks)
         yield found
@@ -50,6 +51,18 @@ def test_a_machine_without_a_disk_to_install_on_says_so_and_is_sent_nothing(clus
     assert "127.0.1.4" not in cluster.calls(APPLY, ok=False)
     cluster.run.control(op="disks", machine="127.0.1.4", disks=["sda:8:boot", "sdb"])
     until("a disk that is built in is found", lambda: "127.0.1.4" in cluster.calls(APPLY), deadline_s=20)
+
+
+def test_a_named_disk_that_a_machine_does_not_have_is_told_before_anything_is_sent(cluster: Cluster) -> None:
+    document = control_plane("named", at(SPARE))
+    document["spec"]["metalSpec"]["machineSpec"] = {"installDisk": "/dev/nvme0n1"}
+    cluster.apply(document)
+    told = cluster.says("TalosMachine", f"named-{SPARE}", "ConfigValid", "InstallDiskNotFound")
+    assert "no /dev/nvme0n1 that can be written; it has /dev/sda" in told["message"]
+    assert SPARE not in cluster.calls(APPLY, ok=False)
+    document["spec"]["metalSpec"]["machineSpec"] = {"installDisk": "/dev/sdb"}
+    cluster.apply(document)
+    until("it is installed", lambda: cluster.run.machines()[SPARE]["system_disk"] == "sdb", deadline_s=20)
 
 
 def _configuration(cluster: Cluster, address: str) -> str:
