@@ -47,7 +47,9 @@ class Sender:
                 id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}"
             )
         status: OutcomeStatus = "would" if dry else "sent"
-        return Outcome(id=step.id, item=step.item, status=status, message=step.why, result=result)
+        return Outcome(
+            id=step.id, item=step.item, status=status, message=_told(step.why, result), result=result
+        )
 
     def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:
         """The result of a `make`; raises RemoteError."""
@@ -98,6 +100,12 @@ async def _bounded(work: Coroutine[Any, Any, Any] | Any, name: str, deadline_s: 
     except TimeoutError:
         message = f"not ended within {deadline_s:g} s; it may have been carried out"
         raise OutcomeUnknown(message, operation=name) from None
+
+
+def _told(why: str, result: Any) -> str:
+    """Why it was done and, of a capability that says so, what came of it."""
+    told = result.get("told") if isinstance(result, Mapping) else None
+    return ": ".join(part for part in (why, told) if part)
 
 
 def _declared(rule: Rule, step_id: str) -> Step:

@@ -48,7 +48,8 @@ class Capability:
     `run` is for effect `pure`: an ordinary function of its input and of the pass's time,
     called under the CPU lock. `start` is for every other effect: a
     coroutine run in the loop, which must not compute for long. Both raise RemoteError or
-    CapabilityError; what they return must match `output`. `memo` keeps results of a pure
+    CapabilityError; what they return must match `output`. A text `told` in what one that writes returns
+    says for people what came of it, in the event of its step. `memo` keeps results of a pure
     capability by its input. `random` marks one that makes keys: it may stand in `make` only.
     """
 

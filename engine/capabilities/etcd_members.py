@@ -73,6 +73,10 @@ class EtcdView:
         voters = self.voters if member.learner else self.voters - 1
         return self._quorate and left >= voters // 2 + 1
 
+    def elsewhere(self, address: str, member: Member) -> str:
+        """Another address at which a node says that it is this member; "" when there is none."""
+        return next((at for at, known in self.ids.items() if known == member.id and at != address), "")
+
     @property
     def _quorate(self) -> bool:
         return len(self.healthy) >= self.quorum

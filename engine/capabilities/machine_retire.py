@@ -2,7 +2,8 @@
 
 A control plane machine of a cluster that goes on gives up its leadership, leaves etcd and only then
 wipes itself; whether etcd can do without it is asked of etcd itself in the same moment, whatever
-a rule says: no `peers` means that nobody is left to take over. Where the whole cluster goes (`whole`),
+a rule says: no `peers` means that nobody is left to take over, and a peer that turns out to be the machine itself, under
+another address, keeps it from being touched. Where the whole cluster goes (`whole`),
 the machine only wipes itself.
 A machine that is given up (`abandon`) is removed from etcd by the others, if those have a quorum
 without it: one that answers after all is not given up unless `force` says so, and a member that lives on
@@ -30,7 +31,7 @@ _NAME = "talos.machine.retire"
 
 
 async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was done: reset, removed, left (a member that etcd cannot spare), or nothing.
+    """What was done: reset, removed, left (a member that etcd cannot spare), or nothing; `told` for people.
 
     Raises CapabilityError: QuorumAtRisk when etcd cannot do without the machine, StillThere when one
     that is to be given up answers.
@@ -40,22 +41,28 @@ async def retire(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("abandon"):
         return await _abandon(ports, address, bundle, others, force=bool(given.get("force")))
     if others is not None:
-        await _leave(ports, address, bundle, others)
+        elsewhere = await _leave(ports, address, bundle, others)
+        if elsewhere:
+            return _done("nothing", f"it is also {elsewhere}, which stays; not wiped")
     await ask(ports, address, bundle, _RESET, {"graceful": False, "reboot": True}, exclusive=True)
-    return {"done": True, "action": "reset"}
+    return _done("reset", "wiped")
 
 
-async def _leave(ports: Ports, address: str, bundle: Opaque, peers: list[str]) -> None:
-    """Leave etcd, if the machine is in it."""
+async def _leave(ports: Ports, address: str, bundle: Opaque, peers: list[str]) -> str:
+    """Leave etcd, if the machine is in it; nothing is done, and its address given, where it is one of those that stay."""
     found = await etcd_members.view(ports, [address, *peers], bundle)
     member = found.member_at(address) if found is not None else None
     if found is None or member is None:
-        return
+        return ""
+    elsewhere = found.elsewhere(address, member)
+    if elsewhere:
+        return elsewhere
     if not found.can_spare(address, member):
         raise _at_risk(found)
     if found.leader == address:
         await ask(ports, address, bundle, _FORFEIT, deadline_s=_LEAVE_S)
     await ask(ports, address, bundle, _LEAVE, deadline_s=_LEAVE_S, exclusive=True)
+    return ""
 
 
 async def _abandon(
@@ -66,22 +73,29 @@ async def _abandon(
         message = f"{address} answers again; it is not given up"
         raise CapabilityError(message, operation=_NAME, sent="no", code="StillThere")
     if not peers:
-        return {"done": True, "action": "nothing"}
+        return _done("nothing", "there is no etcd to take it out of")
     try:
         found = await etcd_members.view(ports, peers, bundle)
-    except RemoteError:
+    except RemoteError as error:
         if not force:
             raise
-        return {"done": True, "action": "left"}
+        return _done("left", f"etcd stays as it is: {error}")
     member = found.member_at(address) if found is not None else None
-    if found is None or member is None or member.id in found.ids.values():
-        return {"done": True, "action": "nothing"}
+    if found is None or member is None:
+        return _done("nothing", "it is no member of etcd")
+    elsewhere = found.elsewhere(address, member)
+    if elsewhere:
+        return _done("nothing", f"its member lives on at {elsewhere}")
     if not found.can_spare(address, member):
         if not force:
             raise _at_risk(found)
-        return {"done": True, "action": "left"}
+        return _done("left", f"etcd stays as it is: {_at_risk(found).message}")
     await ask(ports, found.healthy[0], bundle, _REMOVE, {"member_id": member.id}, exclusive=True)
-    return {"done": True, "action": "removed"}
+    return _done("removed", f"{found.healthy[0]} took its member out of etcd")
+
+
+def _done(action: str, told: str) -> dict[str, Any]:
+    return {"done": True, "action": action, "told": told}
 
 
 async def _answers(ports: Ports, address: str, bundle: Opaque) -> bool:
@@ -116,6 +130,7 @@ CAPABILITY = Capability(
     ),
     output=form(
         {
+            "told": TEXT,
             "done": {"type": "boolean"},
             "action": {"type": "string", "enum": ["reset", "removed", "left", "nothing"]},
         }

@@ -31,16 +31,17 @@ _PORT: Final = 6443
 
 
 async def delete(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The names of the Nodes that were deleted, and why none could be, if that is so.
+    """The names of the Nodes that were deleted; `told`: these, or why none could be.
 
     Raises CapabilityError (UnusableKubeconfig), and when patient what the last server's failure was.
     """
     try:
-        return {"done": True, "nodes": await asyncio.to_thread(_delete, ports, given), "left": ""}
+        nodes = await asyncio.to_thread(_delete, ports, given)
     except RemoteError as error:
         if given["patient"]:
             raise
-        return {"done": True, "nodes": [], "left": str(error)}
+        return {"done": True, "nodes": [], "told": f"it is left there: {error}"}
+    return {"done": True, "nodes": nodes, "told": ", ".join(nodes) or "there is none"}
 
 
 def _delete(ports: Ports, given: Mapping[str, Any]) -> list[str]:
@@ -117,6 +118,6 @@ CAPABILITY = Capability(
             "patient": {"type": "boolean"},
         }
     ),
-    output=form({"done": {"type": "boolean"}, "nodes": TEXTS, "left": TEXT}),
+    output=form({"done": {"type": "boolean"}, "nodes": TEXTS, "told": TEXT}),
     start=delete,
 )

@@ -77,7 +77,7 @@ def test_a_machine_leaves_etcd_before_it_wipes_itself_and_a_leader_hands_over_fi
     etcd = Etcd([1, 2, 3], leader=1)
     etcd.serve(network, 1, 2, 3)
     done = run(RETIRE, endpoint=address(1), role="controlplane", peers=at(2, 3))
-    assert done == {"done": True, "action": "reset"}
+    assert (done["done"], done["action"]) == (True, "reset")
     assert etcd.did == ["forfeit 1", "leave 1", "reset 1 graceful=False reboot=True"]
 
 
@@ -132,7 +132,7 @@ def test_a_node_given_up_as_dead_is_removed_by_the_others(network, run):
     etcd = Etcd([1, 2, 3])
     etcd.serve(network, 1, 2)
     done = run(RETIRE, endpoint=address(3), role="controlplane", peers=at(1, 2), abandon=True)
-    assert done == {"done": True, "action": "removed"}
+    assert (done["action"], done["told"]) == ("removed", f"{address(1)} took its member out of etcd")
     assert etcd.did == ["remove 3"]
 
 
@@ -159,8 +159,8 @@ def test_nobody_can_insist_on_removing_a_member_that_etcd_needs(network, run):
     etcd = Etcd([1, 2, 3])
     etcd.serve(network, 1, 3)
     given_up = {"endpoint": address(3), "role": "controlplane", "abandon": True, "force": True}
-    assert run(RETIRE, **given_up, peers=at(1, 2)) == {"done": True, "action": "left"}
-    assert run(RETIRE, **given_up, peers=at(4)) == {"done": True, "action": "left"}
+    assert run(RETIRE, **given_up, peers=at(1, 2))["action"] == "left"
+    assert run(RETIRE, **given_up, peers=at(4))["action"] == "left"
     assert etcd.did == []
 
 
@@ -169,3 +169,11 @@ def test_a_member_that_lives_on_under_another_address_is_not_removed_with_its_fo
     etcd.serve(network, 1, 2, 4)
     done = run(RETIRE, endpoint=address(3), role="controlplane", peers=at(1, 2, 4), abandon=True)
     assert (done["action"], etcd.did) == ("nothing", [])
+
+
+def test_a_machine_that_is_to_stay_under_another_address_is_not_wiped_under_its_former_one(network, run):
+    etcd = Etcd([1, 2, 3], moved={3: 4})
+    etcd.serve(network, 1, 2, 3, 4)
+    done = run(RETIRE, endpoint=address(3), role="controlplane", peers=at(1, 2, 4))
+    assert (done["action"], etcd.did) == ("nothing", [])
+    assert address(4) in done["told"]
