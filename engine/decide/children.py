@@ -119,7 +119,7 @@ def _deletions(
     allowed = [child for child, gate in zip(going, gates, strict=True) if gate is True]
     if not allowed:
         unknown = next((gate for gate in gates if isinstance(gate, Unknown)), None)
-        closed = f"the prune gate is closed for {', '.join(child['metadata']['name'] for child in going)}"
+        closed = f"{', '.join(child['metadata']['name'] for child in going)} stays"
         phase: Literal["blocked", "waiting"] = "waiting" if unknown is None else "blocked"
         reason = closed if unknown is None else because(unknown)
         return [PlannedStep(id=step.id, item="prune", phase=phase, reason=reason)]

@@ -123,7 +123,7 @@ def test_a_prune_gate_that_names_the_child_is_asked_of_each():
     assert deletions(wanting(kids=kids, text=text)) == ["w-b"]
     kept = wanting(kids=kids[:1], text=text)
     assert deletions(kept) == []
-    assert kept.step(item="prune").reason == "the prune gate is closed for w-a"
+    assert kept.step(item="prune").reason == "w-a stays"
 
 
 def test_with_a_lane_one_child_goes_at_a_time_and_the_next_waits_until_it_is_gone():
