@@ -25,9 +25,16 @@ def test_no_file_is_too_long_to_read_in_one_sitting(record_property):
     assert {where: lines for where, lines in sizes.items() if lines > LONGEST_FILE} == {}
 
 
+RULES = [path for path in sorted((ROOT / "rules").rglob("*.yaml")) if "tests" not in path.parts]
+
+
+def test_a_rules_file_begins_with_what_it_is_about():
+    heads = {str(path.relative_to(ROOT)): path.read_text("utf-8").splitlines()[0] for path in RULES}
+    assert [where for where, head in heads.items() if not head.startswith("# ") or len(head.split()) < 6] == []
+
+
 def test_no_shipped_rules_file_exceeds_200_lines():
-    files = [path for path in (ROOT / "rules").rglob("*.yaml") if "tests" not in path.parts]
-    sizes = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
+    sizes = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in RULES}
     assert len(sizes) >= 6
     assert {where: lines for where, lines in sizes.items() if lines > LONGEST_RULE} == {}
 
