@@ -30,7 +30,9 @@ RULES = [path for path in sorted((ROOT / "rules").rglob("*.yaml")) if "tests" no
 
 def test_a_rules_file_begins_with_what_it_is_about():
     heads = {str(path.relative_to(ROOT)): path.read_text("utf-8").splitlines()[0] for path in RULES}
-    assert [where for where, head in heads.items() if not head.startswith("# ") or len(head.split()) < 6] == []
+    assert [
+        where for where, head in heads.items() if not head.startswith("# ") or len(head.split()) < 6
+    ] == []
 
 
 def test_no_shipped_rules_file_exceeds_200_lines():
