@@ -29,7 +29,7 @@ from engine.ports.talos.http2 import (
 from tests.unit.ports_talos.http2_script import ANSWER, drawn, frame, message
 
 SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261128"))
-COUNT = int(os.environ.get("TALOS_OPERATOR_TEST_RUNS", "400"))
+COUNT = int(os.environ.get("TALOS_OPERATOR_TEST_RUNS", "100"))
 OK = [("grpc-status", "0")]
 
 

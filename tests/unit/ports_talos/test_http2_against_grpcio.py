@@ -18,7 +18,7 @@ from engine.ports.talos.http2 import ServerStream
 from tests.unit.ports_talos.http2_script import drawn, playing
 
 SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261128"))
-COUNT = int(os.environ.get("TALOS_OPERATOR_TEST_RUNS", "150"))
+COUNT = int(os.environ.get("TALOS_OPERATOR_TEST_RUNS", "40"))
 METHOD = "machine.MachineService/EtcdSnapshot"
 OPTIONS = (("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 32 << 20))
 
