@@ -102,3 +102,27 @@ def test_a_dead_machine_blocks_its_own_end_only_and_is_then_retired_by_the_other
     assert told_by != "127.0.1.2"
     assert len(cluster.calls(RESET)) == resets + 1
     assert cluster.nodes() == {f"127.0.1.{digit}" for digit in (1, 4, 5)}
+
+
+def test_a_machine_that_etcd_needs_stays_though_it_is_taken_off_and_deleted_until_etcd_is_whole(
+    cluster: Cluster,
+) -> None:
+    needed = f"{NAME}-127.0.1.4"
+    before = len(cluster.calls(RESET)), len(order(cluster, LEAVE, REMOVE))
+    cluster.run.control(op="power-off", machine="127.0.1.5")
+    until(
+        "it is missed",
+        lambda: cluster.condition("TalosControlPlane", NAME, "EtcdHealthy").get("status") == "False",
+    )
+    cluster.apply(listing(control="15", workers=""))
+    told = cluster.says("TalosControlPlane", NAME, "MachinesReady", "MachineStays")
+    assert needed in told["message"]
+    cluster.delete("TalosMachine", needed)
+    told = cluster.says("TalosMachine", needed, "Removable", "QuorumAtRisk")
+    assert "2 healthy of 3" in told["message"]
+    assert (len(cluster.calls(RESET)), len(order(cluster, LEAVE, REMOVE))) == before
+    cluster.run.control(op="power-on", machine="127.0.1.5")
+    cluster.gone("TalosMachine", needed, deadline_s=60)
+    cluster.ready("TalosControlPlane")
+    assert members(cluster) - {"2"} == {"1", "5"}  # the dead one still has its disk
+    assert cluster.calls(RESET)[before[0] :] == ["127.0.1.4"]
