@@ -9,6 +9,7 @@ call it. Importing the file must be cheap: what is heavy is imported inside `run
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,8 +48,9 @@ class Capability:
 
     `run` is for effect `pure`: an ordinary function of its input and of the pass's time,
     called under the CPU lock. `start` is for every other effect: a
-    coroutine run in the loop, which must not compute for long. Both raise RemoteError or
-    CapabilityError; what they return must match `output`. A text `told` in what one that writes returns
+    coroutine run in the loop, which must not compute for long. `work` is for what takes minutes: an
+    ordinary function run as a job, in a thread of its own beside the passes; it ends soon, by raising,
+    after the event it is given is set. All raise RemoteError or CapabilityError; what they return must match `output`. A text `told` in what one that writes returns
     says for people what came of it, in the event of its step. `memo` keeps results of a pure
     capability by its input. `random` marks one that makes keys: it may stand in `make` only.
     """
@@ -61,6 +63,7 @@ class Capability:
     deadline_s: float = 10.0
     run: Callable[[Mapping[str, Any], float], Any] | None = None
     start: Callable[[Ports, Mapping[str, Any]], Awaitable[Any]] | None = None
+    work: Callable[[Ports, Mapping[str, Any], threading.Event], Any] | None = None
     memo: bool = False
     random: bool = False
     dry_runs: bool = False
