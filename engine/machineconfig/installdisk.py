@@ -36,6 +36,11 @@ def keeping_disk(live: str, wanted: str) -> str:
     return apply(configs.load(wanted), patch_of({"machine": {"install": {"disk": disk}}})).text()
 
 
+def selects_disk(config: configs.Config) -> bool:
+    """Whether a configuration says how to choose a disk, which Talos heeds more than a path."""
+    return bool(_install(config).get("diskSelector"))
+
+
 def _install(config: configs.Config) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (_main(config).get("machine") or {}).get("install") or {}
     return found

@@ -27,6 +27,7 @@ from engine.machineconfig.contracts import older
 from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.generate import Role, base_config
+from engine.machineconfig.installdisk import selects_disk
 from engine.machineconfig.nodes import from_value
 from engine.machineconfig.patch import apply, load_patch, patch_of
 from engine.machineconfig.redact import redacted, redacted_plain
@@ -74,8 +75,11 @@ def render(
     except ConfigError as error:
         return Fault("", error.path, error.reason, error.message)
     version = version or cluster.version
-    steps = steps_of(machine, disk, version, installed=installed)
-    config = assembled(replace(cluster, version=contract), bundle_text, role, steps)
+    cluster = replace(cluster, version=contract)
+    config = assembled(cluster, bundle_text, role, steps_of(machine, disk, version, installed=installed))
+    if disk and not machine.get("installDisk") and not isinstance(config, Fault) and selects_disk(config):
+        # The user's own way to choose one; a disk that was merely found must not stand beside it.
+        config = assembled(cluster, bundle_text, role, steps_of(machine, "", version, installed=True))
     if isinstance(config, Fault):
         return config
     return _checked(config, version, install=bool(machine.get("installDisk") or disk))

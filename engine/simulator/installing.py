@@ -1,7 +1,7 @@
 """Which disk a configuration installs on, and why it cannot (talos-api 4.2).
 
 Decides from the configuration and the disks alone; a disk is named by path or chosen by what the
-selector says of size, name, model, serial, type and bus path. Neighbours: `life` installs, `api.images` too.
+selector says of size, name, model, serial, type and bus path; with both the selector counts. Neighbours: `life` installs, `api.images` too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NoDisk(EngineError):
 
 def choose(config: NodeConfig, disks: Sequence[BlockDevice]) -> BlockDevice:
     """The disk that `config` installs on. Raises NoDisk."""
-    if config.install_disk:
+    if config.install_disk and not config.disk_selector:
         return usable(config.install_disk, disks)
     for disk in disks:
         if not disk.readonly and not disk.boot and _selected(disk, config.disk_selector):

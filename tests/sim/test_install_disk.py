@@ -20,12 +20,12 @@ DISKS = {
     "127.0.1.3": ["sda:8:boot", "nvme0n1:4:ro", "sdb:20:hdd"],
     "127.0.1.4": ["sda:8:boot", "sr0"],
 }
-SPARE = "127.0.1.5"
+SPARE, CHOOSY = "127.0.1.5", "127.0.1.6"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with started(tmp_path_factory.mktemp("sim") / "run", machines=len(DISKS) + 1) as found:
+    with started(tmp_path_factory.mktemp("sim") / "run", machines=len(DISKS) + 2) as found:
         for address, disks in DISKS.items():
             found.run.control(op="disks", machine=address, disks=disks)
         yield found
@@ -63,6 +63,18 @@ def test_a_named_disk_that_a_machine_does_not_have_is_told_before_anything_is_se
     document["spec"]["metalSpec"]["machineSpec"] = {"installDisk": "/dev/sdb"}
     cluster.apply(document)
     until("it is installed", lambda: cluster.run.machines()[SPARE]["system_disk"] == "sdb", deadline_s=20)
+
+
+def test_a_disk_selector_of_the_user_chooses_the_disk_and_nothing_differs_afterwards(
+    cluster: Cluster,
+) -> None:
+    document = control_plane("choosy", at(CHOOSY))
+    patch = {"machine": {"install": {"diskSelector": {"size": ">= 40GB"}}}}
+    document["spec"]["metalSpec"]["machineSpec"] = {"configPatches": [patch]}
+    cluster.apply(document)
+    cluster.says("TalosMachine", f"choosy-{CHOOSY}", "ConfigApplied", "ConfigApplied")
+    assert cluster.run.machines()[CHOOSY]["system_disk"] == "sdb"
+    assert cluster.calls(APPLY, ok=False).count(CHOOSY) == 1
 
 
 def _configuration(cluster: Cluster, address: str) -> str:

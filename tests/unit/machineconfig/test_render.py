@@ -22,6 +22,16 @@ def test_disk_wipe_and_image_reach_the_install_section():
     assert install["image"] == "ghcr.io/siderolabs/installer:v1.12.4"
 
 
+def test_a_disk_selector_of_a_patch_takes_the_place_of_a_disk_that_was_found():
+    patch = {"machine": {"install": {"diskSelector": {"type": "nvme"}}}}
+    found = config_of(disk="/dev/sda", configPatches=[patch]).plain()[0]["machine"]["install"]
+    assert found["diskSelector"] == {"type": "nvme"}
+    assert "disk" not in found
+    assert found["image"] == "ghcr.io/siderolabs/installer:v1.13.9"
+    named = config_of(installDisk="/dev/sdb", configPatches=[patch]).plain()[0]["machine"]["install"]
+    assert named["disk"] == "/dev/sdb"
+
+
 def test_the_disk_of_the_spec_wins_over_the_one_that_was_found():
     assert config_of(installDisk="/dev/vda").main["machine"]["install"]["disk"] == "/dev/vda"
 

@@ -119,6 +119,11 @@ def test_a_selector_chooses_the_first_disk_that_fits(selector: dict[str, str], c
         assert choose(read_config(text), hardware).name == chosen
 
 
+def test_a_selector_counts_more_than_a_path() -> None:
+    text = config("worker", install={"disk": "/dev/sda", "diskSelector": {"type": "nvme"}})
+    assert choose(read_config(text), read_disks(("sda", "nvme0n1"))).name == "nvme0n1"
+
+
 def test_disks_are_exchanged_through_the_control_socket(mixed: Simulation) -> None:
     address = mixed.addresses[2]
     mixed.reaches("maintenance", address)
