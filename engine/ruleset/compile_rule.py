@@ -103,7 +103,7 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         for item in section.values()
     ]
     broken = any(file.broken for file in source.files) or any(item.broken for item in named)
-    incomplete = compiler.builder.failed or broken
+    incomplete = compiler.builder.failed or broken or source.is_doubled
     return Draft(rule, source, schema, units, incomplete)
 
 

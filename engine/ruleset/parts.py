@@ -33,6 +33,8 @@ class Source:
     chapters: tuple[Document, ...] = ()
     is_short: bool = False
     """Whether a chapter could not be taken in: what the others take from it cannot be judged."""
+    is_doubled: bool = False
+    """Whether a name is defined twice or a part is missing: what is used and what is not cannot be told."""
     digest: str = ""
     let: dict[str, Named] = field(default_factory=dict)
     observe: dict[str, Named] = field(default_factory=dict)
@@ -74,6 +76,7 @@ def merge_parts(document: Document, documents: Documents, report: Report) -> Sou
     listed = document.root.values.get("chapters")
     short = isinstance(listed, ListNode) and len(listed.items) > len(chapters)
     source = Source(document, tuple(chapters), short)
+    known = len(report.errors)
     texts = [file.text for file in source.files]
     for part in _used(document, documents, report):
         texts.append(part.text)
@@ -83,6 +86,7 @@ def merge_parts(document: Document, documents: Documents, report: Report) -> Sou
     for file in source.files:
         _take(source, file, report)
     _take_finalize(source, report)
+    source.is_doubled = len(report.errors) > known
     source.digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     for part in _used(document, documents, Report()):
         _check_needs(source, part, report)
