@@ -103,6 +103,13 @@ def test_docs_of_the_language_name_every_key(section):
     assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
 
 
+def test_docs_of_the_language_name_every_key_of_a_golden_case():
+    from tests.rules.test_cases import KEYS
+
+    text = code_of(ROOT / "docs" / "rule-language.md").splitlines()
+    assert [key for key in sorted(KEYS) if key not in text] == []
+
+
 def test_docs_show_a_rule_that_is_valid(tmp_path):
     from engine.base.assets import asset
     from engine.ruleset.catalog import load_catalog
