@@ -174,25 +174,6 @@ def test_one_more_worker_joins_and_one_less_is_wiped_while_the_others_run_on(clu
     }
 
 
-@pytest.mark.slow
-def test_one_of_three_control_plane_machines_leaves_etcd_before_it_is_wiped(cluster: Cluster) -> None:
-    smaller = quickstart()
-    smaller["spec"]["controlPlane"]["metalSpec"]["machines"] = addresses(1, 2)
-    resets = len(cluster.calls(RESET))
-    cluster.apply(smaller)
-    cluster.gone("TalosMachine", f"{NAME}-127.0.1.3")
-    cluster.ready()
-    machines = cluster.run.machines()
-    assert [at for at, machine in machines.items() if machine["etcd_member"]] == ["127.0.1.1", "127.0.1.2"]
-    assert cluster.calls(RESET)[resets:] == ["127.0.1.3"]
-    calls = [
-        call["method"].rpartition("/")[2] for call in cluster.run.calls() if call["machine"] == "127.0.1.3"
-    ]
-    assert calls.index("EtcdLeaveCluster") < calls.index("Reset")
-    talos = read_credentials(cluster.secret(f"{NAME}-talosconfig")[f"{NAME}.talosconfig"])
-    assert talos.endpoints == CONTROLS[:2]
-
-
 def test_a_changed_patch_reaches_one_control_plane_machine_at_a_time_then_the_workers(
     cluster: Cluster,
 ) -> None:

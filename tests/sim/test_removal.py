@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.machineconfig.identity import read_credentials
 from tests.sim.cluster import APPLY, LEAVE, NAME, RESET, Cluster, addresses, quickstart, started
 from tests.sim.shipped import until
 
@@ -58,8 +59,9 @@ def test_a_control_plane_machine_that_replaces_another_joins_before_that_one_lea
     cluster.ready()
     assert members(cluster) == {"1", "2", "5"}
     assert seen <= {3, 4}
-    assert order(cluster, LEAVE) == [("127.0.1.3", LEAVE)]
-    assert cluster.calls(RESET) == ["127.0.1.3"]
+    assert order(cluster, LEAVE, RESET) == [("127.0.1.3", LEAVE), ("127.0.1.3", RESET)]
+    talos = read_credentials(cluster.secret(f"{NAME}-talosconfig")[f"{NAME}.talosconfig"])
+    assert talos.endpoints == ("127.0.1.1", "127.0.1.2", "127.0.1.5")
     assert cluster.nodes() == {f"127.0.1.{digit}" for digit in (1, 2, 4, 5)}
 
 

@@ -52,7 +52,9 @@ def _take_over(cluster: Cluster, control: dict[str, str], worker: dict[str, str]
     cluster.ready("TalosWorker", "taken-pool")
 
 
-def test_preserved_machines_run_on_and_are_taken_over_again_as_they_are(cluster: Cluster) -> None:
+def test_preserved_machines_run_on_are_taken_over_as_they_are_and_are_wiped_workers_first_when_deleted(
+    cluster: Cluster,
+) -> None:
     boots = {at: machine["boot_id"] for at, machine in cluster.run.machines().items()}
     control = _keep(cluster, "controlplane.yaml", _own_text(cluster, NODE))
     worker = _keep(cluster, "worker.yaml", _own_text(cluster, WORKER))
@@ -82,6 +84,12 @@ def test_preserved_machines_run_on_and_are_taken_over_again_as_they_are(cluster:
     assert (cluster.calls(APPLY), cluster.calls(BOOTSTRAP)) == before
     assert {at: machine["boot_id"] for at, machine in cluster.run.machines().items()} == boots
     assert all(cluster.run.machines()[address]["ready"] for address in (NODE, WORKER))
+    # The control plane is deleted first, as `kubectl delete -f` would do; it waits for its workers.
+    cluster.delete("TalosControlPlane", "taken")
+    cluster.delete("TalosWorker", "taken-pool")
+    cluster.gone("TalosControlPlane", "taken")
+    assert cluster.find("TalosWorker", "taken-pool") is None
+    assert cluster.calls(RESET) == [WORKER, NODE]
 
 
 def test_a_cluster_that_is_applied_again_keeps_its_pki_and_starts_etcd_only_where_it_was_wiped(
