@@ -175,9 +175,33 @@ class Worker:
         return None if value is None or isinstance(value, Unknown) else str(value)
 
     def _observed(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> PassEnd:
+        if self._is_left_alone(rule, key, live, ports):
+            return self._leave_alone(rule, key, live, ports)
         sight = self._hops.observer.observe(rule, key, live, ports)
         self._hops.readers.note(key, sight.objects, sight.lists)
         return self._pass(rule, key, sight, ports)
+
+    def _is_left_alone(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> bool:
+        """Whether the object itself says that nothing is to be done: then nobody is even asked anything."""
+        if rule.mode is None:
+            return False
+        names = self._hops.observer.names(rule, Snapshot(key=key, object=live, observed={}, now=ports.now))
+        try:
+            return bool(rule.mode.evaluate(names.scope) == "nothing")
+        except NotObserved:
+            return False
+
+    def _leave_alone(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> PassEnd:
+        """Look at nothing, write nothing, tell what the rule tells in this mode; only a change comes back here."""
+        hops = self._hops
+        sight = hops.observer.nothing(rule, key, live, ports)
+        hops.readers.note(key, sight.objects, frozenset())
+        with hops.cpu:
+            plan = decide(rule, sight.snapshot, sight.names)
+            verdict = assess(rule, sight.snapshot, sight.names, plan, None)
+            hops.meter.measured(rule, key, sight.names, ())
+        hops.reporter.tell(rule, sight.snapshot, plan, (), (), verdict.events)
+        return PassEnd("success", None, False, verdict, plan)
 
     def _gone(self, key: Key) -> PassEnd:
         self._hops.meter.drop(key)

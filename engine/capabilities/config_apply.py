@@ -3,7 +3,8 @@
 The mode is always said (left out it would mean reboot). A reply that is lost after sending means that
 it may have been applied: the caller looks, nothing is sent again here. A machine that runs keeps its
 install disk when the configuration names none. In a dry run a configured
-machine says itself what it would do; one in maintenance mode is left alone.
+machine says itself what it would do, and of what it says the secrets are left out; one in maintenance mode
+is left alone. Neighbours: `config_diff` reads, `engine.machineconfig.hide` leaves out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from engine.capabilities.contract import Capability, Ports
 _METHOD = "machine.MachineService/ApplyConfiguration"
 _MODES = {0: "REBOOT", 1: "AUTO", 2: "NO_REBOOT", 3: "STAGED", 4: "TRY"}
 _DEADLINE_S = 25.0
+_WIDEST = 100
 
 
 async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,8 +43,18 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     reply = replies[0].messages[0]
     warnings = list(reply.warnings)
     if ports.dry_run and reply.mode_details:
-        warnings.append(reply.mode_details)
+        warnings.append(await _for_eyes(ports, given, reply.mode_details, wanted.reveal()))
     return {"mode": _MODES.get(reply.mode, str(reply.mode)), "warnings": warnings}
+
+
+async def _for_eyes(ports: Ports, given: Mapping[str, Any], text: str, wanted: str) -> str:
+    """What the machine says of a dry run: its summary and the lines that change, without secrets."""
+    from engine.machineconfig.hide import hidden
+
+    live = await live_config(ports, given["endpoint"], given["identity"])
+    lines = [line for line in text.splitlines() if line and not line.startswith((" ", "@@", "---", "+++"))]
+    shown = await asyncio.to_thread(hidden, "\n".join(lines), live, wanted)
+    return "\n".join(line[:_WIDEST] for line in shown.splitlines())
 
 
 async def _keeping_disk(ports: Ports, given: Mapping[str, Any]) -> Opaque:
@@ -60,6 +72,7 @@ CAPABILITY = Capability(
     summary="Send a machine its configuration.",
     effect="disruptive",
     dry_runs=True,
+    tells="warnings",
     deadline_s=30.0,
     input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
     output=form({"mode": TEXT, "warnings": TEXTS}),

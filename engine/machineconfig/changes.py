@@ -2,7 +2,7 @@
 
 Secrets are replaced before they are compared with anything, and of what may hold one without saying so
 (files, environments, manifests, long texts) only the fact that it differs is told. Never changes its input.
-Neighbours: `diff` names the same places, `redact` knows the secrets.
+Neighbours: `diff` names the same places, `hide` knows what is private.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from typing import Any, Final
 from engine.machineconfig.config import load, load_plain
 from engine.machineconfig.decode import join
 from engine.machineconfig.errors import ConfigError
-from engine.machineconfig.redact import REPLACEMENT, redacted_plain
+from engine.machineconfig.hide import is_private
 
 _LONGEST: Final = 60
+_FEW: Final = 5
 _ABSENT: Final = object()
-# Free text that people put passwords into: of these no value is told.
-_MUTE: Final = frozenset(
-    ("files", "env", "environment", "content", "contents", "inlineManifests", "pods", "extraArgs", "config", "url")
-)  # fmt: skip
 
 
 def told(old: str, new: str) -> list[str]:
-    """One line a difference, sorted: `machine.install.image: a -> b`, `cluster.apiServer: (absent) -> (3 keys)`.
+    """One line a difference, sorted: `machine.install.image: a -> b`, `cluster.etcd.image: (absent) -> b`.
 
     Raises ConfigError when a text is no YAML.
     """
@@ -47,10 +44,13 @@ def _documents(text: str) -> Mapping[str, Any]:
 
 
 def _lines(old: Any, new: Any, *, path: str, muted: bool) -> Iterator[str]:
+    if path:
+        # What was put in or taken out is told in its parts while they are few.
+        old, new = _opened(old, new), _opened(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in old.keys() | new.keys():
             pair = old.get(key, _ABSENT), new.get(key, _ABSENT)
-            yield from _lines(*pair, path=join(path, key), muted=muted or key in _MUTE or _is_secret(key))
+            yield from _lines(*pair, path=join(path, key), muted=muted or is_private(key))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, pair in enumerate(zip_longest(old, new)):
             yield from _lines(*pair, path=f"{path}[{index}]", muted=muted)
@@ -58,8 +58,10 @@ def _lines(old: Any, new: Any, *, path: str, muted: bool) -> Iterator[str]:
         yield f"{path or 'document'}: {_word(old, muted=muted)} -> {_word(new, muted=muted)}"
 
 
-def _is_secret(key: str) -> bool:
-    return bool(redacted_plain({key: "x"}) == {key: REPLACEMENT})
+def _opened(value: Any, other: Any) -> Any:
+    """Nothing as an empty map, beside a small one."""
+    small = isinstance(other, Mapping) and 0 < len(other) <= _FEW
+    return {} if small and (value is _ABSENT or value is None) else value
 
 
 def _word(value: Any, *, muted: bool) -> str:

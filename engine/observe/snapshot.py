@@ -89,6 +89,15 @@ class Observer:
         missing = tuple(name for name, seen in progress.observed.items() if seen.status == "error")
         return Sight(snapshot, names, progress.objects, frozenset(progress.lists), missing)
 
+    def nothing(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> Sight:
+        """The sight of a pass that looks at nothing: every read skipped, nothing that would wake the object."""
+        reads = (*rule.observe, *(rule.finalize.observe if rule.finalize is not None else ()))
+        skipped = Observed("skipped", message="nothing is looked at in this mode")
+        snapshot = Snapshot(
+            key=key, object=live, observed={read.name: skipped for read in reads}, now=ports.now
+        )
+        return Sight(snapshot, self.names(rule, snapshot), {}, frozenset(), ())
+
     def names(self, rule: Rule, snapshot: Snapshot) -> Evaluation:
         """Fresh names over a snapshot, for what is asked after acting."""
         return Evaluation(rule, snapshot, self._settings)

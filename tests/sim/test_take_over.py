@@ -6,13 +6,14 @@ One small cluster for all tests of the module; each finds it Ready and leaves it
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from engine.simulator.mutations import MUTATING
-from tests.sim.cluster import APPLY, NAME, Cluster, quickstart, started
+from tests.sim.cluster import APPLY, MODE, NAME, RESET, Cluster, quickstart, started
 from tests.sim.older import KINDS, KUBE_VERSION, enable, left_by_another_operator
 from tests.sim.shipped import until
 
@@ -107,3 +108,89 @@ def test_what_a_machine_runs_instead_is_shown_and_applied_only_on_consent(cluste
         cluster.says("TalosMachine", name, "ConfigApplied", "ConfigApplied")
         assert "kernel.panic" not in cluster.configuration(address)
     cluster.annotate("TalosCluster", NAME, DRIFT, None)
+
+
+def _poke(cluster: Cluster, kind: str, name: str) -> None:
+    """Have an object looked at now, not after its period."""
+    cluster.annotate(kind, name, "example.org/look", str(time.monotonic()))
+
+
+def test_drift_is_only_shown_where_its_owner_wants_it_so_and_else_taken_back(cluster: Cluster) -> None:
+    document = quickstart(1, 1)
+    document["spec"]["worker"]["driftPolicy"] = "show"
+    cluster.apply(document)
+    machine = MACHINES[WORKER]
+    until(
+        "the pool has the policy",
+        lambda: cluster.get("TalosWorker", NAME)["spec"].get("driftPolicy") == "show",
+    )
+    before = len(cluster.calls(APPLY))
+    _change(cluster, WORKER, "9")
+    _poke(cluster, "TalosMachine", machine)
+    cluster.says("TalosMachine", machine, "ConfigApplied", "Drifted")
+    cluster.says("TalosWorker", NAME, "ConfigApplied", "Drifted")
+    assert cluster.condition("TalosMachine", machine, "Ready")["status"] == "True"
+    until("an event tells of it", lambda: any("9" in note for note in _notes(cluster, machine, "Drifted")))
+    _change(cluster, NODE, "9")
+    _poke(cluster, "TalosMachine", MACHINES[NODE])
+    until("the other one is taken back", lambda: cluster.calls(APPLY)[before:] == [NODE])
+    assert "kernel.panic" in cluster.configuration(WORKER)
+    cluster.annotate("TalosMachine", machine, DRIFT, "repair")
+    until("and so is this one, once that is said", lambda: cluster.calls(APPLY)[before:] == [NODE, WORKER])
+    cluster.ready()
+    cluster.annotate("TalosMachine", machine, DRIFT, None)
+    cluster.apply(quickstart(1, 1))
+    cluster.ready()
+
+
+def test_the_mode_decides_what_becomes_of_a_deletion_and_counts_at_once(cluster: Cluster) -> None:
+    machine = MACHINES[WORKER]
+    cluster.ready()
+    cluster.annotate("TalosMachine", machine, MODE, "Disable")
+    kept = cluster.get("TalosMachine", machine)
+    cluster.delete("TalosMachine", machine)
+    until("an event tells why it stays", lambda: _notes(cluster, machine, "Disabled"))
+    calls = [call for call in cluster.run.calls() if call["machine"] == WORKER]
+    _poke(cluster, "TalosMachine", MACHINES[NODE])
+    looks = len(cluster.run.calls())
+    until("others were looked at", lambda: len(cluster.run.calls()) > looks + 5)
+    after = cluster.get("TalosMachine", machine)
+    assert (after["status"], after["metadata"]["finalizers"]) == (
+        kept["status"],
+        kept["metadata"]["finalizers"],
+    )
+    assert [call for call in cluster.run.calls() if call["machine"] == WORKER] == calls
+
+    cluster.annotate("TalosMachine", machine, MODE, "dryrun")
+    until("a dry run tells what would be done", lambda: _notes(cluster, machine, "DryRun"))
+    after = cluster.get("TalosMachine", machine)
+    assert (after["status"], after["metadata"]["finalizers"]) == (
+        kept["status"],
+        kept["metadata"]["finalizers"],
+    )
+    assert cluster.calls(RESET, ok=False) == []
+
+    cluster.annotate("TalosMachine", machine, MODE, None)
+    until("it is wiped", lambda: cluster.calls(RESET) == [WORKER])
+    cluster.ready()
+
+
+def test_a_dry_run_tells_what_the_machine_itself_says(cluster: Cluster) -> None:
+    machine = MACHINES[WORKER]
+    cluster.ready()
+    cluster.annotate("TalosMachine", machine, MODE, "dryrun")
+    status = cluster.get("TalosMachine", machine)["status"]
+    _change(cluster, WORKER, "11")
+    _poke(cluster, "TalosMachine", machine)
+    until(
+        "its own difference is in an event",
+        lambda: any(
+            "Dry run summary" in note and "kernel.panic" in note
+            for note in _notes(cluster, machine, "DryRun")
+        ),
+    )
+    assert "kernel.panic" in cluster.configuration(WORKER)
+    assert cluster.get("TalosMachine", machine)["status"] == status
+    cluster.annotate("TalosMachine", machine, MODE, None)
+    until("then it is done", lambda: "kernel.panic" not in cluster.configuration(WORKER))
+    cluster.ready()

@@ -164,11 +164,37 @@ def test_a_machine_in_maintenance_is_configured_without_a_client_certificate(net
 
 def test_a_dry_run_asks_a_configured_machine_and_leaves_others_alone(network, run):
     seen = []
-    network.node(1).handlers["ApplyConfiguration"] = applied(seen)
+    network.node(1).handlers |= {"ApplyConfiguration": applied(seen), "Get": live(CONFIG)}
     done = run(APPLY, dry_run=True, endpoint=address(1), stage="configured", wanted=Opaque(CONFIG))
     run(APPLY, dry_run=True, endpoint=address(2), stage="maintenance", wanted=Opaque(CONFIG))
     assert [request.dry_run for request in seen] == [True]
     assert "No changes." in done["warnings"]
+
+
+def test_what_a_machine_says_of_a_dry_run_is_told_without_secrets_and_what_stays(network, run):
+    secret = CONFIG + "  token: abcdef.0123456789abcdef\n"
+
+    def tell(_request, _context):
+        answer = reply("ApplyConfigurationResponse")
+        lines = [
+            "Dry run summary:",
+            "--- a",
+            "+++ b",
+            "@@ -1 +1 @@",
+            " machine:",
+            f"-{secret[-30:-1]}",
+            "+  b: c",
+        ]
+        answer.messages.add(mode=1, mode_details="\n".join(lines))
+        return answer
+
+    network.node(1).handlers |= {"ApplyConfiguration": tell, "Get": live(secret)}
+    done = run(APPLY, dry_run=True, endpoint=address(1), stage="configured", wanted=Opaque(CONFIG))
+    (told,) = done["warnings"]
+    assert told.startswith("Dry run summary:\n")
+    assert told.endswith("\n+  b: c")
+    assert "abcdef" not in told
+    assert "machine:" not in told
 
 
 def test_a_reply_to_apply_that_is_lost_leaves_the_outcome_open(network, run, monkeypatch):

@@ -22,7 +22,7 @@ def changed(addition: str, before: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("before", "addition", "line"),
     [
-        ("", "  kubelet: {image: a:v1}\n", "machine.kubelet: (absent) -> (1 key)"),
+        ("", "  kubelet: {image: a:v1}\n", "machine.kubelet.image: (absent) -> a:v1"),
         ("  kubelet: {image: a:v1}\n", "  kubelet: {image: a:v2}\n", "machine.kubelet.image: a:v1 -> a:v2"),
         ("  certSANs: [a]\n", "  certSANs: [a, b]\n", "machine.certSANs: (1 item) -> (2 items)"),
         (

@@ -448,3 +448,33 @@ def test_what_became_of_a_step_is_known_to_the_conditions_of_the_same_pass(serve
         over.turn()
         (sent, *_) = server.get()["status"]["conditions"]
         assert (sent["type"], sent["status"], sent["reason"]) == ("Sent", "False", "NotSent")
+
+
+LEFT_ALONE = """
+mode:
+  cases:
+    - {when: "${self.metadata.labels.leave == 'alone'}", value: nothing}
+  else: act
+events:
+  - {reason: LeftAlone, mode: nothing, when: "${self.metadata.labels.leave == 'alone'}", message: on purpose}
+  - {reason: Looked, when: "${obs.a.text == 'good'}", message: "it is ${obs.a.text}"}
+"""
+
+
+def reasons(server):
+    return {event[1] for event in server.events()}
+
+
+def test_an_object_that_is_to_be_left_alone_is_not_even_looked_at(server):
+    with spine(server, PLAIN + LEFT_ALONE) as over:
+        made = server.make(labels={"leave": "alone"})
+        ANSWERS["a"] = Refused("nobody may ask")
+        end = over.turn()
+        assert (end.result, end.delay_s, end.soon) == ("success", None, False)
+        assert {item.reason for item in end.assessment.conditions} == {"NotObserved"}
+        assert server.get() == made
+        until("why is told", lambda: reasons(server) == {"LeftAlone"})
+        server.client.patch(server.key(), {"metadata": {"labels": {"leave": None}}})
+        ANSWERS["a"] = GOOD
+        settled(over)
+        until("what was seen is told", lambda: "Looked" in reasons(server))
