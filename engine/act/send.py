@@ -47,15 +47,9 @@ class Sender:
                 id=step.id, item=step.item, status="sent", message=f"was done already: {error.message}"
             )
         status: OutcomeStatus = "would" if dry else "sent"
-        message = _told(step.why, result)
-        if dry:
-            message = "\n".join((message, *self._would(step, result)))
-        return Outcome(id=step.id, item=step.item, status=status, message=message, result=result)
-
-    def _would(self, step: PlannedStep, result: Any) -> tuple[str, ...]:
-        """What a capability has told of its dry run."""
-        field = self._capabilities[step.effect.name].tells if isinstance(step.effect, CapabilityCall) else ""
-        return tuple(result[field]) if field and isinstance(result, Mapping) else ()
+        return Outcome(
+            id=step.id, item=step.item, status=status, message=_told(step.why, result), result=result
+        )
 
     def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:
         """The result of a `make`; raises RemoteError."""

@@ -28,7 +28,7 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     """How the machine took it, and its warnings; raises RemoteError."""
     in_maintenance = given["stage"] == "maintenance"
     if in_maintenance and ports.dry_run:
-        return {"mode": "", "warnings": ["a machine in maintenance mode would be configured"]}
+        return _taken("", ["a machine in maintenance mode would be configured"])
     wanted = given["wanted"]
     if not in_maintenance:
         wanted = await _keeping_disk(ports, given)
@@ -44,7 +44,11 @@ async def apply(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
     warnings = list(reply.warnings)
     if ports.dry_run and reply.mode_details:
         warnings.append(await _for_eyes(ports, given, reply.mode_details, wanted.reveal()))
-    return {"mode": _MODES.get(reply.mode, str(reply.mode)), "warnings": warnings}
+    return _taken(_MODES.get(reply.mode, str(reply.mode)), warnings)
+
+
+def _taken(mode: str, warnings: list[str]) -> dict[str, Any]:
+    return {"mode": mode, "warnings": warnings, "told": "\n".join(warnings)}
 
 
 async def _for_eyes(ports: Ports, given: Mapping[str, Any], text: str, wanted: str) -> str:
@@ -72,10 +76,9 @@ CAPABILITY = Capability(
     summary="Send a machine its configuration.",
     effect="disruptive",
     dry_runs=True,
-    tells="warnings",
     deadline_s=30.0,
     input=form({"endpoint": TEXT, "stage": TEXT, "identity": OPAQUE, "wanted": OPAQUE}),
-    output=form({"mode": TEXT, "warnings": TEXTS}),
+    output=form({"mode": TEXT, "warnings": TEXTS, "told": TEXT}),
     start=apply,
     talos_methods=(_METHOD, GET),
 )

@@ -68,7 +68,5 @@ class Capability:
     random: bool = False
     dry_runs: bool = False
     """Whether it may be started in a dry run: with `ports.dry_run` it only tells what it would do."""
-    tells: str = ""
-    """Field of its output, texts fit for any eyes, in which it tells what it would do in a dry run."""
     talos_methods: tuple[str, ...] = field(default=())
     """`package.Service/Method` of every Talos call it makes, for metrics that start at 0."""

@@ -151,7 +151,7 @@ def test_a_configuration_is_applied_with_its_mode_said(network, run):
     seen = []
     network.node(1).handlers["ApplyConfiguration"] = applied(seen)
     done = run(APPLY, endpoint=address(1), stage="configured", wanted=Opaque(CONFIG))
-    assert done == {"mode": "NO_REBOOT", "warnings": ["mind this"]}
+    assert done == {"mode": "NO_REBOOT", "warnings": ["mind this"], "told": "mind this"}
     assert (seen[0].data.decode(), seen[0].mode, seen[0].dry_run) == (CONFIG, 1, False)
 
 
