@@ -2,7 +2,8 @@
 
 Maps are compared key by key, so that defaults and other writers' fields do not count; lists
 item by item and of equal length, but for owner references and finalizers, which others add to.
-Pure. Neighbour: `kube` asks before each write.
+`says_more` tells whether the live one has something that may once have been wanted. Pure. Neighbour: `kube`
+asks before each write.
 """
 
 from __future__ import annotations
@@ -43,3 +44,17 @@ def _has(live: Mapping[str, Any], key: str, wanted: Any) -> bool:
     if key in _SHARED_LISTS:
         return all(any(contains(there, item) for there in live[key]) for item in wanted)
     return bool(contains(live[key], wanted))
+
+
+def says_more(live: Any, wanted: Any) -> bool:
+    """Whether a live value that contains the wanted one has a key, at any depth, that is not wanted any more."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(live, Mapping):
+            return False
+        said = {str(key): item for key, item in wanted.items() if item is not None}
+        return bool(live.keys() - said.keys()) or any(
+            says_more(live.get(key), item) for key, item in said.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and any(map(says_more, live, wanted))
+    return False

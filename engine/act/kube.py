@@ -1,23 +1,28 @@
 """Write API objects: look first, write only what differs, never write what is there already.
 
 The cache is looked at before the API server, so a pass at rest sends nothing. Writes are
-server-side applies under one field manager: what a rule no longer says is taken away again.
+server-side applies under one field manager: what a rule no longer says is taken away again. Whether a key of
+a live `spec` was ours only the server knows; it is asked once for each state of the object.
 Neighbours: `perform` calls it, `contains` compares.
 """
 
 from __future__ import annotations
 
 import base64
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from engine.act.contains import contains
+from engine.act.contains import contains, says_more
 from engine.base.errors import AlreadyExists, CapabilityError, Missing
 from engine.base.kinds import Key
 from engine.base.model import KubeWrite, Made, Outcome, OutcomeStatus, PlannedStep
 from engine.base.values import Opaque, Value, reveal
 from engine.freshness import OwnWrites
 from engine.ports.kube.client import KubeClient
+
+_MOST_SETTLED: Final = 10_000
 
 
 class Cache(Protocol):
@@ -33,6 +38,8 @@ class KubeWriter:
         self._client = client
         self._cache = cache
         self._writes = writes
+        self._lock = threading.Lock()
+        self._settled: OrderedDict[Key, tuple[object, Mapping[str, Any]]] = OrderedDict()
 
     def live(self, key: Key) -> Mapping[str, Any]:
         """The object as the API server has it now; raises Missing when it is gone."""
@@ -68,7 +75,8 @@ class KubeWriter:
         if write.verb == "create":
             return self._create(write, seen, made, dry=dry)
         manifest = _filled(_with_creation(write, seen), made)
-        if seen is not None and contains(seen, _as_stored(manifest)):
+        held = seen is not None and contains(seen, _as_stored(manifest))
+        if held and not self._may_take(write, seen, manifest):
             return "unchanged", ""
         if write.verb == "patch":
             change = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
@@ -77,12 +85,33 @@ class KubeWriter:
             written = self._client.apply(
                 write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry
             )
+        if held and seen is not None and written.get("spec") == seen.get("spec"):
+            self._settle(write.target, seen, manifest)
+            if dry:
+                return "unchanged", ""
         if seen is not None and not dry:
             if written["metadata"]["resourceVersion"] == seen["metadata"]["resourceVersion"]:
                 # The server has its own way to write what we want, and has it already.
                 return "unchanged", ""
             self._writes.note(write.target, seen, written)
         return ("created" if seen is None else "updated"), str(write.target)
+
+    def _may_take(
+        self, write: KubeWrite, seen: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+    ) -> bool:
+        """Whether an apply may take something out of what is there: defaults and what others wrote stay."""
+        if seen is None or write.verb != "apply" or not says_more(seen.get("spec"), manifest.get("spec")):
+            return False
+        with self._lock:
+            return self._settled.get(write.target) != (_state(seen), manifest)
+
+    def _settle(self, target: Key, live: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+        """The server has taken away from this state what it would."""
+        with self._lock:
+            self._settled[target] = _state(live), manifest
+            self._settled.move_to_end(target)
+            while len(self._settled) > _MOST_SETTLED:
+                self._settled.popitem(last=False)
 
     def _create(
         self, write: KubeWrite, seen: Mapping[str, Any] | None, made: Mapping[str, Value] | None, *, dry: bool
@@ -130,6 +159,12 @@ class KubeWriter:
         written = self._client.patch(key, body)
         self._writes.note(key, seen, written)
         return written
+
+
+def _state(live: Mapping[str, Any]) -> object:
+    """What changes with every change of the spec."""
+    metadata = live["metadata"]
+    return metadata.get("uid"), metadata.get("generation") or metadata["resourceVersion"]
 
 
 def _with_creation(write: KubeWrite, seen: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -56,6 +56,37 @@ def test_a_difference_is_written_and_what_is_no_longer_said_is_taken_away(over):
     assert over.server.get("c", CONFIG_MAP)["data"] == {"a": "3"}
 
 
+def test_what_a_spec_no_longer_says_is_taken_away_also_when_nothing_else_differs(over):
+    put(over, "apply", "w", WIDGET, spec={"size": 2, "any": {"a": "1", "b": "2"}})
+    over.caught_up("w", WIDGET)
+    assert put(over, "apply", "w", WIDGET, spec={"size": 2, "any": {"a": "1"}}).status == "updated"
+    assert over.server.get()["spec"]["any"] == {"a": "1"}
+
+
+def test_what_others_added_to_a_spec_stays_and_is_asked_about_once(over):
+    put(over, "apply", "w", WIDGET, spec={"size": 2})
+    over.server.client.patch(over.server.key(), {"spec": {"any": {"theirs": "y"}}})
+    over.caught_up("w", WIDGET)
+    assert put(over, "apply", "w", WIDGET, spec={"size": 2}).status == "unchanged"
+    assert over.server.writes() == ["PATCH"]
+    for dry in (False, True):
+        assert put(over, "apply", "w", WIDGET, dry=dry, spec={"size": 2}).status == "unchanged"
+        assert over.server.requests == []
+    over.server.client.patch_status(over.server.key(), {"status": {"word": "new"}})
+    over.caught_up("w", WIDGET)
+    put(over, "apply", "w", WIDGET, spec={"size": 2})
+    assert over.server.requests == []
+    assert over.server.get()["spec"]["any"] == {"theirs": "y"}
+
+
+def test_a_dry_run_tells_what_would_be_taken_away_and_takes_nothing(over):
+    put(over, "apply", "w", WIDGET, spec={"size": 2, "any": {"a": "1"}})
+    over.caught_up("w", WIDGET)
+    before = over.server.get()
+    assert put(over, "apply", "w", WIDGET, dry=True, spec={"size": 2}).status == "would"
+    assert over.server.get() == before
+
+
 def test_a_write_that_the_server_takes_for_none_counts_as_unchanged(over):
     over.server.make("w", spec={"size": 2})
     over.caught_up()
