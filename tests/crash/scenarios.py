@@ -34,6 +34,8 @@ class Scenario:
     """What the user does while the engine works, asked until it is done; tells whether it is."""
     measured: bool = field(default=True)
     """Whether the matrix kills in it."""
+    races: bool = False
+    """Whether it is left to chance which of two things comes first, so that effects differ (O2 is not asked)."""
 
     @property
     def machines(self) -> int:
@@ -116,6 +118,6 @@ SCENARIOS = {
         Scenario("change", 3, 0, "quorum", _change, _ready),
         Scenario("removal", 1, 1, "bringup", _remove, _gone),
         Scenario("single", 1, 0, None, _bring_up, _ready, measured=False),
-        Scenario("regret", 1, 0, "single", _change, _gone, later=_regret, measured=False),
+        Scenario("regret", 1, 0, "single", _change, _gone, later=_regret, measured=False, races=True),
     )
 }
