@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.matrix import SEED, Slot, double_kills, references, run_all, single_kills
+from tests.crash.matrix import SEED, Slot, double_kills, references, run_all, single_kills, slow_kills
 from tests.crash.program import program
 from tests.crash.scenarios import SCENARIOS
 from tests.crash.trial import Trial, Verdict
@@ -54,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only:
         trials = [Trial.parse(name) for name in options.only]
     else:
-        trials = [*single_kills(known, options.seed), *double_kills(known, options.seed)]
+        trials = [
+            *single_kills(known, options.seed),
+            *slow_kills(known),
+            *double_kills(known, options.seed),
+        ]
         random.Random(options.seed).shuffle(trials)
         trials = trials[: options.sample]
     done: list[Verdict] = []

@@ -77,6 +77,15 @@ def single_kills(known: dict[str, Reference], seed: int) -> Iterator[Trial]:
                     yield drawn(Trial(SCENARIOS[name], (Kill(part, call, moment),)), seed)
 
 
+def slow_kills(known: dict[str, Reference]) -> Iterator[Trial]:
+    """Once more at every call to a machine, while machines are so slow that the next engine finds them on their way."""
+    for name, reference in known.items():
+        scenario = SCENARIOS[name]
+        for call in range(1, reference.calls["machines"] + 1):
+            for moment in MOMENTS:
+                yield Trial(scenario, (Kill("machines", call, moment),), scenario.slowest)
+
+
 def double_kills(known: dict[str, Reference], seed: int, count: int = PAIRS) -> Iterator[Trial]:
     """Pairs of kills, the second one of the engine that was started after the first."""
     draw = random.Random(f"{seed}/pairs")

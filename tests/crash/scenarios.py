@@ -30,6 +30,8 @@ class Scenario:
     act: Callable[[World, Scenario], None]
     done: Callable[[Sight], str]
     """Why it is not done yet, or ""."""
+    slowest: float = 1.0
+    """A speed at which a machine is still at what it was told when the next engine looks at it."""
     later: Callable[[World, Scenario, Sight], bool] = lambda world, scenario, sight: True
     """What the user does while the engine works, asked until it is done; tells whether it is."""
     measured: bool = field(default=True)
@@ -113,10 +115,10 @@ def _lanes_free(sight: Sight) -> str:
 SCENARIOS = {
     each.name: each
     for each in (
-        Scenario("bringup", 1, 1, None, _bring_up, _ready),
+        Scenario("bringup", 1, 1, None, _bring_up, _ready, slowest=0.5),
         Scenario("quorum", 3, 0, None, _bring_up, _ready, measured=False),
-        Scenario("change", 3, 0, "quorum", _change, _ready),
-        Scenario("removal", 1, 1, "bringup", _remove, _gone),
+        Scenario("change", 3, 0, "quorum", _change, _ready, slowest=0.3),
+        Scenario("removal", 1, 1, "bringup", _remove, _gone, slowest=0.04),
         Scenario("single", 1, 0, None, _bring_up, _ready, measured=False),
         Scenario("regret", 1, 0, "single", _change, _gone, later=_regret, measured=False, races=True),
     )

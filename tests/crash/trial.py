@@ -129,7 +129,7 @@ def _kill_one_after_the_other(trial: Trial, world: World) -> None:
         engine = world.start_engine()
         world.count(kill.part, pid=engine.pid, call=kill.call, moment=kill.moment)
         if not _killed(trial, world, engine, kill):
-            world.order(kill.part, op="count")
+            world.count(kill.part)
             return
     world.start_engine()
 
