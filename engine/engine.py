@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.act import Actor
+from engine.act.jobs import Jobs
 from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
@@ -61,6 +62,7 @@ class Engine:
         self._clusters = Clusters(loopback_only=settings.loopback_only)
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
+        self._jobs = Jobs(self.queue.add)
         self.worker = Worker(self._hops(settings), self.queue)
         self._threads = [
             threading.Thread(target=self.worker.run, name=f"worker-{number}", daemon=True)
@@ -85,6 +87,7 @@ class Engine:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self._jobs.close(max(1.0, deadline - time.monotonic()))
         self.cache.stop()
         self._talos.close()
         for listener in self._listeners:
@@ -99,15 +102,17 @@ class Engine:
             rules=self.rules.rules,
             cache=self.cache,
             readers=self._readers,
-            observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu),
+            observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu, self._jobs.states),
             actor=Actor(
                 KubeWriter(self._client, self.cache, self._writes),
                 Lanes(self._client),
                 Intents(self._client, self._writes),
                 Sender(nodes, all_capabilities(), run),
+                self._jobs,
             ),
             reporter=Reporter(self._client, self._writes),
             meter=self._meter,
+            jobs=self._jobs,
             writes=self._writes,
             ports=self._ports,
             cpu=cpu,

@@ -1,6 +1,6 @@
 """Make the names that a rule's expressions read, for one object in one pass.
 
-`self obs let cond act sent settings now` become one Scope. Everything is computed when first
+`self obs let cond act job sent settings now` become one Scope. Everything is computed when first
 read and then kept, so a rule pays only for what its decisions need. Reading an observation
 that has not been made yet raises NotObserved, which `observe` answers by reading more. Pure:
 no clock, no I/O. Neighbours: observe, decide, report and measure evaluate in this scope.
@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.base.errors import EngineError, ExpressionError
-from engine.base.model import Condition, Observed, Snapshot
+from engine.base.model import Condition, JobState, Observed, Snapshot
 from engine.base.values import Unknown, Value
 from engine.conditions import READY, evaluate_condition, ready
 from engine.expr import Scope
 from engine.ruleset.model import ConditionRule, Form, Rule
+
+_NO_JOB = JobState(phase="none")
 
 
 class NotObserved(EngineError):
@@ -50,6 +52,27 @@ class Observations:
         if seen is None:
             raise NotObserved(name)
         return seen
+
+
+class JobStates:
+    """`job`: how the job of a step stands; one that was never begun has phase none."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, states: Mapping[str, JobState]) -> None:
+        self._states = states
+
+    def lookup(self, name: str) -> Value:
+        """The state of one job, as `job.<id>` shows it."""
+        state = self._states.get(name, _NO_JOB)
+        return {
+            "phase": state.phase,
+            "error": state.error or None,
+            "code": state.code or None,
+            "output": state.output,
+            "seconds": state.seconds,
+            "failures": state.failures,
+        }
 
 
 class Definitions:
@@ -151,6 +174,7 @@ class Evaluation:
             "self": snapshot.object,
             "obs": Observations(snapshot.observed),
             "act": self.results,
+            "job": JobStates(snapshot.jobs),
             "sent": (snapshot.object.get("status") or {}).get("sent") or {},
             "settings": settings,
             "now": snapshot.now,

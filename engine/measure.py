@@ -14,7 +14,7 @@ from typing import Any
 
 from engine import samples
 from engine.base.kinds import Key
-from engine.base.model import Outcome, Sample
+from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Value
 from engine.evaluate import Evaluation
 from engine.expr import Scope
@@ -86,11 +86,18 @@ class Meter:
         }
         self._event("call", event)
 
-    def measured(self, rule: Rule, key: Key, names: Evaluation, outcomes: Iterable[Outcome]) -> None:
-        """Replace the gauges of one object and count what its pass did."""
+    def measured(
+        self,
+        rule: Rule,
+        key: Key,
+        names: Evaluation,
+        outcomes: Iterable[Outcome],
+        ended: Iterable[tuple[str, JobState]] = (),
+    ) -> None:
+        """Replace the gauges of one object and count what its pass did and which of its jobs ended."""
         self.series.replace(key, samples.gauges(rule, names))
-        for metric, sample in samples.events(rule, names, outcomes):
-            self._count(metric, sample)
+        for metric, sample, holder in samples.events(rule, names, outcomes, ended):
+            self._count(metric, sample, _holder(metric, key, holder))
 
     def drop(self, key: Key) -> None:
         """The object is gone: so are its series."""
@@ -119,11 +126,17 @@ class Meter:
         for metric, sample in samples.engine_events(self._counting[name], event, self._engine):
             self._count(metric, sample)
 
-    def _count(self, metric: MetricRule, sample: Sample) -> None:
+    def _count(self, metric: MetricRule, sample: Sample, lives_with: Key | None = None) -> None:
         if metric.type == "histogram":
-            self.series.observe(sample.family, sample.labels, sample.value)
+            self.series.observe(sample.family, sample.labels, sample.value, lives_with=lives_with)
         else:
-            self.series.add(sample.family, sample.labels, sample.value)
+            self.series.add(sample.family, sample.labels, sample.value, lives_with=lives_with)
+
+
+def _holder(metric: MetricRule, key: Key, name: str | None) -> Key | None:
+    if metric.lives_with is None or name is None:
+        return None
+    return Key(metric.lives_with.kind, key.namespace, name) if name else key
 
 
 def _family(metric: MetricRule, scope: Scope) -> Family:

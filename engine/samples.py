@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from engine.base.errors import ExpressionError
-from engine.base.model import Outcome, Sample
+from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Unknown, Value
 from engine.evaluate import Evaluation
 from engine.expr import Scope
@@ -27,17 +27,48 @@ def gauges(rule: Rule, names: Evaluation) -> list[Sample]:
     return samples
 
 
-def events(rule: Rule, names: Evaluation, outcomes: Iterable[Outcome]) -> Iterator[tuple[MetricRule, Sample]]:
-    """One sample for each outcome that a counter or histogram of the rule waits for."""
+def events(
+    rule: Rule,
+    names: Evaluation,
+    outcomes: Iterable[Outcome],
+    ended: Iterable[tuple[str, JobState]] = (),
+) -> Iterator[tuple[MetricRule, Sample, str | None]]:
+    """One sample for each outcome, and each job that ended, that a metric of the rule waits for.
+
+    With it the name of the object that the series lives with, None: as long as the engine.
+    """
     waiting = [metric for metric in rule.metrics if metric.on is not None]
     if not waiting:
         return
-    for outcome in outcomes:
-        event = {"result": _EVENT_RESULT.get(outcome.status, "success"), "seconds": outcome.seconds}
+    told: list[tuple[str, Mapping[str, Value]]] = [
+        (f"act.{item.id}", {"result": _EVENT_RESULT.get(item.status, "success"), "seconds": item.seconds})
+        for item in outcomes
+    ]
+    told += [(f"job.{step}.ended", _ended(state)) for step, state in ended]
+    for name, event in told:
         scope = names.scope.child({"event": event})
         for metric in waiting:
-            if metric.on == f"act.{outcome.id}":
-                yield from ((metric, sample) for sample in _samples(metric, scope))
+            if metric.on == name:
+                holder = _holder(metric, scope)
+                yield from ((metric, sample, holder) for sample in _samples(metric, scope))
+
+
+def _ended(state: JobState) -> Mapping[str, Value]:
+    return {
+        "ok": state.phase == "ended",
+        "error": state.error or None,
+        "code": state.code or None,
+        "output": state.output,
+        "seconds": state.seconds,
+    }
+
+
+def _holder(metric: MetricRule, scope: Scope) -> str | None:
+    """The name of the object that a series lives with; "": the object it tells of."""
+    if metric.lives_with is None:
+        return None
+    name = metric.lives_with.name.evaluate(scope)
+    return "" if name is None or isinstance(name, Unknown) else str(name)
 
 
 def engine_events(

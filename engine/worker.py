@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.act import Actor
+from engine.act.jobs import Jobs
 from engine.act.perform import Performed
 from engine.base.errors import Conflict, EngineError, ExpressionError, Missing, RemoteError
 from engine.base.kinds import Key, Kind
@@ -75,6 +76,7 @@ class Hops:
     actor: Actor
     reporter: Reporter
     meter: Meter
+    jobs: Jobs
     writes: OwnWrites
     ports: Callable[[str], Ports]
     cpu: AbstractContextManager[Any]
@@ -207,6 +209,7 @@ class Worker:
         self._hops.meter.drop(key)
         self._hops.readers.forget(key)
         self._hops.writes.forget(key)
+        self._hops.jobs.forget(key)
         self.patience.gone(key)
         return PassEnd("not_found", None)
 
@@ -228,7 +231,7 @@ class Worker:
         else:
             hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, (), verdict.events)
         with hops.cpu:
-            hops.meter.measured(rule, key, names, performed.outcomes)
+            hops.meter.measured(rule, key, names, performed.outcomes, hops.jobs.take_ended(key))
             delay = self._delay(rule, names)
         concerns_us = changed and _reads_what_it_wrote(rule, sight.snapshot, verdict)
         return self._end(rule, plan, performed, verdict, delay, changed=concerns_us)

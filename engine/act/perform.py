@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.act.jobs import Jobs
 from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
@@ -51,11 +52,12 @@ class Performed:
 class Actor:
     """Carries plans out through the ports it is given."""
 
-    def __init__(self, kube: KubeWriter, lanes: Lanes, intents: Intents, sender: Sender) -> None:
+    def __init__(self, kube: KubeWriter, lanes: Lanes, intents: Intents, sender: Sender, jobs: Jobs) -> None:
         self._kube = kube
         self._lanes = lanes
         self._intents = intents
         self._sender = sender
+        self._jobs = jobs
 
     def perform(self, rule: Rule, plan: Plan, live: Mapping[str, Any], ports: Ports) -> Performed:
         """Run the plan's steps; every error of a step becomes its Outcome.
@@ -68,6 +70,8 @@ class Actor:
         outcomes: list[Outcome] = []
         sent: dict[str, str] = {}
         ending = bool(live["metadata"].get("deletionTimestamp"))
+        if ending and not dry:
+            self._jobs.stop(plan.key)
         late = False
         for step in plan.steps:
             if step.release is not None and not dry:
@@ -120,6 +124,8 @@ class Actor:
                 return self._once(rule, key, step, live, ports)
             if not dry:
                 self._confirm(key, live)
+            if step.job and not dry:
+                return self._begin(rule, key, step, ports)
             return self._sender.send(rule, step, ports, dry=dry)
         except RemoteError as error:
             return _failed(step, error)
@@ -141,6 +147,12 @@ class Actor:
             except RemoteError as error:
                 log.warning("%s: %s was carried out and could not be written down: %s", key, step.id, error)
         return outcome
+
+    def _begin(self, rule: Rule, key: Key, step: PlannedStep, ports: Ports) -> Outcome:
+        """Have the step's job run beside the passes; its end wakes the object."""
+        work, rest = self._sender.work(step, ports), rule.backoff
+        begun = self._jobs.begin(key, step.id, work, initial_s=rest.initial_s, max_s=rest.max_s)
+        return Outcome(id=step.id, item="", status="sent" if begun else "unchanged", message=step.why)
 
     def _confirm(self, key: Key, live: Mapping[str, Any]) -> None:
         """The object is still what the plan was made for; the cache may have been behind."""

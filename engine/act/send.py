@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.act.jobs import Work
 from engine.base.errors import CapabilityError, OutcomeUnknown, RemoteError
 from engine.base.model import CapabilityCall, Outcome, OutcomeStatus, PlannedStep, TalosCall
 from engine.base.values import Value
@@ -50,6 +51,18 @@ class Sender:
         return Outcome(
             id=step.id, item=step.item, status=status, message=_told(step.why, result), result=result
         )
+
+    def work(self, step: PlannedStep, ports: Ports) -> Work:
+        """What the job of a step has to run; raises CapabilityError when its input is not what it takes."""
+        effect = step.effect
+        if not isinstance(effect, CapabilityCall):
+            raise TypeError(f"step {step.id} is no job")
+        capability = self._capabilities[effect.name]
+        run = capability.work
+        if run is None:
+            raise CapabilityError(f"{capability.name} has nothing to run beside the passes", sent="no")
+        check_input(capability, effect.input)
+        return lambda stop: run(ports, effect.input, stop)
 
     def make(self, call: CapabilityCall, ports: Ports) -> Mapping[str, Value]:
         """The result of a `make`; raises RemoteError."""

@@ -27,14 +27,38 @@ class Observed:
     message: str = ""
 
 
+JobPhase = Literal["none", "running", "failed", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """How the job of one step stands. Times are seconds since the epoch, `seconds` is how long it ran.
+
+    `failures` in a row so far; one that failed or ended is not begun again before `again_at`.
+    """
+
+    phase: JobPhase
+    since: float = 0.0
+    failures: int = 0
+    error: str = ""
+    code: str = ""
+    output: Value = None
+    seconds: float = 0.0
+    again_at: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One object and everything its rule read about it, at `now` (seconds since the epoch)."""
+    """One object and everything its rule read about it, at `now` (seconds since the epoch).
+
+    `jobs` are those of the object that were begun, by step.
+    """
 
     key: Key
     object: Mapping[str, Any]
     observed: Mapping[str, Observed]
     now: float
+    jobs: Mapping[str, JobState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +144,8 @@ class PlannedStep:
     release: Lane | None = None
     record: str | None = None
     irreversible: bool = False
+    job: bool = False
+    """Whether `effect` runs beside the passes."""
     closes: bool = False
     """Whether success is the end of its intent: it has no `until` that could tell."""
 

@@ -36,6 +36,10 @@ def decide_finalize(
     plan = Plan(key=context.snapshot.key, mode=mode, finalizer=finalizer)
     if concerned is False:
         return replace(plan, finalizer_change="remove")
+    running = [step for step, job in context.snapshot.jobs.items() if job.phase == "running"]
+    if running:
+        stopping = PlannedStep(id=running[0], phase="waiting", reason="its job is being stopped")
+        return _unless_late(rule, context, replace(plan, steps=(stopping,)))
     skip = holds(rule.skip_when, names.scope, otherwise=False) if concerned is True else concerned
     if skip is True:
         return replace(plan, finalizer_change="remove")

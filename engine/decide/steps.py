@@ -24,6 +24,7 @@ from engine.base.model import (
     Snapshot,
     TalosCall,
 )
+from engine.base.timestamps import rfc3339
 from engine.base.values import Unknown, Value, first_unknown
 from engine.decide.children import CHILDREN_FACTS, decide_children
 from engine.decide.manifest import kube_write
@@ -160,7 +161,7 @@ def _wanted(
     gate = holds(step.gate, scope, otherwise=True)
     if isinstance(gate, Unknown):
         return _blocked(step, gate, why)
-    obstacle = "its gate is closed" if not gate else _settling(intent, snapshot.now)
+    obstacle = "its gate is closed" if not gate else _settling(intent, snapshot.now) or _busy(step, snapshot)
     if obstacle:
         return PlannedStep(id=step.id, phase="waiting", reason=obstacle, why=why)
     return _executable(step, snapshot, scope, intent, lane, why)
@@ -184,6 +185,19 @@ def _settling(intent: Intent | None, now: float) -> str:
     if intent is None or intent.attempt == 0 or now - intent.at >= SETTLE_S:
         return ""
     return "it may have been sent a moment ago; looking first"
+
+
+def _busy(step: Step, snapshot: Snapshot) -> str:
+    """Why the job of a step is not begun now, or ""."""
+    state = snapshot.jobs.get(step.id)
+    if not step.job or state is None:
+        return ""
+    if state.phase == "running":
+        return f"it runs since {rfc3339(state.since)}"
+    if state.again_at > snapshot.now:
+        told = f"it failed ({state.error})" if state.phase == "failed" else "it has just ended"
+        return f"{told}; not begun again before {rfc3339(state.again_at)}"
+    return ""
 
 
 def _blocked(step: Step, cause: Unknown, why: str = "") -> PlannedStep:
@@ -212,6 +226,7 @@ def _executable(
         lane=lane,
         record=None if record is None else str(record),
         irreversible=step.hazard == "irreversible",
+        job=step.job,
         closes=step.once is not None and step.until is None,
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 from engine.base.errors import EngineError, ExpressionError, RemoteError
 from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Key
-from engine.base.model import KindMatch, Observed, ObservedStatus, Snapshot
+from engine.base.model import JobState, KindMatch, Observed, ObservedStatus, Snapshot
 from engine.base.values import Unknown, Value
 from engine.capabilities.contract import Ports
 from engine.evaluate import Evaluation, NotObserved
@@ -53,7 +53,10 @@ class _Progress:
 
 
 class Observer:
-    """Makes snapshots. `cpu` is held while computing and released while waiting for answers."""
+    """Makes snapshots. `cpu` is held while computing and released while waiting for answers.
+
+    `jobs` tells how the jobs of an object stand.
+    """
 
     def __init__(
         self,
@@ -61,16 +64,20 @@ class Observer:
         run: Callable[..., Any],
         settings: Mapping[str, Value],
         cpu: AbstractContextManager[Any],
+        jobs: Callable[[Key], Mapping[str, JobState]] = lambda _: {},
     ) -> None:
         self._reader = reader
         self._run = run
         self._settings = settings
         self._cpu = cpu
+        self._jobs = jobs
 
     def observe(self, rule: Rule, key: Key, live: Mapping[str, Any], ports: Ports) -> Sight:
         """Every read of `rule` about `live`; must be called without holding the CPU lock."""
         progress = _Progress()
-        snapshot = Snapshot(key=key, object=live, observed=progress.observed, now=ports.now)
+        snapshot = Snapshot(
+            key=key, object=live, observed=progress.observed, now=ports.now, jobs=self._jobs(key)
+        )
         pending = list(rule.observe)
         if rule.finalize is not None and live["metadata"].get("deletionTimestamp"):
             pending += rule.finalize.observe

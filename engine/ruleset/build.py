@@ -28,7 +28,9 @@ from engine.ruleset.forms import (
 from engine.ruleset.references import facts_of
 
 _CASES: Final = ("cases", "else", "initially")
-_BARE: Final = re.compile(r"(self|obs|let|act|cond|sent|once|made|event|engine|settings)\.[A-Za-z_][\w.]*")
+_BARE: Final = re.compile(
+    r"(self|obs|let|act|cond|sent|job|once|made|event|engine|settings)\.[A-Za-z_][\w.]*"
+)
 
 
 class Builder:

@@ -5,25 +5,26 @@ Neighbours: `compile_rule` and `load` call it; `agreement` compares families acr
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode, plain
 from engine.ruleset.compile_context import LIST, TEXT, Compiler, get, position_of, text
 from engine.ruleset.errors import suggest
 from engine.ruleset.forms import Compiled
-from engine.ruleset.model import ForEach, MetricRule
+from engine.ruleset.model import ForEach, LivesWith, MetricRule
 from engine.ruleset.parts import Named
-from engine.ruleset.units import Schema, Unit
+from engine.ruleset.units import Schema, StepFacts, Unit, ended_event
 
 _NUMBER: Schema = {"type": ["number", "boolean"]}
 _LABEL: Schema = {"type": ["string", "number", "boolean"]}
+_NAME: Schema = {"type": "string", "nullable": True}
 _STARTS: Schema = {"type": ["array", "string"]}
 
 
 def compile_metric(
-    compiler: Compiler, named: Named, steps: Collection[str] | None
+    compiler: Compiler, named: Named, steps: Mapping[str, StepFacts | None] | None
 ) -> tuple[Unit, MetricRule | None]:
-    """One metric family. `steps`: the ids of the rule's steps; None in a file of engine metrics."""
+    """One metric family. `steps`: those of the rule by id; None in a file of engine metrics."""
     unit = Unit("metric", f"metrics.{named.name}", named.key)
     node = named.node
     if named.broken or not isinstance(node, MapNode):
@@ -57,14 +58,20 @@ def compile_metric(
         buckets=_buckets(compiler, get(node, "buckets")),
         start=start,
         aggregate="sum" if get(node, "aggregate") is not None else None,
+        lives_with=_lives_with(compiler, unit, get(node, "livesWith")),
         max_series=_whole(get(node, "maxSeries"), 10_000),
     )
 
 
-def _event(compiler: Compiler, unit: Unit, on: Node | None, steps: Collection[str] | None) -> None:
+def _event(
+    compiler: Compiler, unit: Unit, on: Node | None, steps: Mapping[str, StepFacts | None] | None
+) -> None:
     if on is None:
         return
     word, _, step = text(on).partition(".")
+    if word == "job" and steps is not None:
+        _job_event(compiler, unit, on, step, steps)
+        return
     unit.event = compiler.catalog.events.get(word, {})
     if steps is None and word == "act":
         compiler.report.add(
@@ -79,6 +86,28 @@ def _event(compiler: Compiler, unit: Unit, on: Node | None, steps: Collection[st
         )
     elif steps is not None and step not in steps:
         compiler.report.add(on, "unknown-step", f"no step is called `{step}`", suggest(step, steps))
+
+
+def _job_event(
+    compiler: Compiler, unit: Unit, on: Node, rest: str, steps: Mapping[str, StepFacts | None]
+) -> None:
+    step, _, end = rest.partition(".")
+    facts = steps.get(step)
+    jobs = [name for name, each in steps.items() if each is not None and each.job is not None]
+    if facts is None or facts.job is None:
+        compiler.report.add(on, "unknown-step", f"no job is called `{step}`", suggest(step, jobs))
+    elif end != "ended":
+        compiler.report.add(on, "unknown-event", "a job can only have ended", f"write job.{step}.ended")
+    else:
+        unit.event = ended_event(facts.job)
+
+
+def _lives_with(compiler: Compiler, unit: Unit, node: Node | None) -> LivesWith | None:
+    if not isinstance(node, MapNode):
+        return None
+    kind = compiler.kind(node.values["kind"])
+    name = compiler.need(unit, get(node, "name"), "value", _NAME)
+    return None if kind is None else LivesWith(kind=kind, name=name)
 
 
 def _each(compiler: Compiler, unit: Unit, node: Node | None) -> ForEach | None:

@@ -64,10 +64,11 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
     steps = [compile_step(compiler, named, "act") for named in source.act.values()]
     conditions = [_condition(compiler, named) for named in source.conditions.values()]
     events = [_event(compiler, named) for named in source.events.values()]
-    metrics = [
-        compile_metric(compiler, named, source.act.keys() | source.final_steps.keys())
-        for named in source.metrics.values()
-    ]
+    facts = {
+        **dict.fromkeys(source.final_steps),
+        **{name: unit.step for name, (unit, _) in zip(source.act, steps, strict=True)},
+    }
+    metrics = [compile_metric(compiler, named, facts) for named in source.metrics.values()]
     for unit, _ in (*reads, *steps):
         guard_unit(unit)
     for unit, _ in (*reads, *steps, *conditions, *events, *metrics):

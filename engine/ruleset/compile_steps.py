@@ -32,6 +32,7 @@ from engine.ruleset.parts import Named
 from engine.ruleset.units import Schema, StepFacts, Unit, UnitSort, act_schema
 
 _VERBS = ("apply", "create", "patch", "delete")
+_NO_JOB = ("forEach", "once", "lane", "record", "make", "alreadyDone")
 _BODY = ("spec", "data", "stringData", "type")
 
 
@@ -52,6 +53,7 @@ def compile_step(compiler: Compiler, named: Named, sort: UnitSort) -> tuple[Unit
     why = compiler.use(unit, get(node, "why"), "text", TEXT, once=True)
     record = compiler.use(unit, get(node, "record"), "value", once=True)
     body, effect, method = _body(compiler, unit, node)
+    job = _job(compiler, node, body, sort)
     unit.step = StepFacts(
         node=node,
         effect=effect,
@@ -64,6 +66,7 @@ def compile_step(compiler: Compiler, named: Named, sort: UnitSort) -> tuple[Unit
         or get(get(_noun(node), "prune"), "lane") is not None,
         has_once=once is not None,
         hazard=text(get(node, "hazard")),
+        job=job,
     )
     if body is None:
         return unit, None
@@ -84,7 +87,31 @@ def compile_step(compiler: Compiler, named: Named, sort: UnitSort) -> tuple[Unit
         until=until,
         deadline_s=compiler.duration(get(node, "deadline")),
         already_done=texts(get(node, "alreadyDone")),
+        job=job is not None,
     )
+
+
+def _job(compiler: Compiler, node: MapNode, body: StepBody | None, sort: UnitSort) -> Schema | None:
+    """What the job of this step gives; None when it is no job. A capability is a job or is none, always."""
+    asked = get(node, "job")
+    wanted = isinstance(asked, ScalarNode) and asked.value is True
+    capability = body.capability if isinstance(body, CallStep) else None
+    works = capability is not None and capability.work is not None
+    if wanted and not works:
+        compiler.report.add(
+            asked or node, "not-a-job", "only a `call` of a capability that takes long can be a job"
+        )
+    elif works and not wanted and capability is not None:
+        message = f"{capability.name} takes long and may not hold up a pass"
+        compiler.report.add(node.values["call"], "job-missing", message, "add `job: true`")
+    if not wanted:
+        return None
+    for key in _NO_JOB:
+        if key in node.keys:
+            compiler.report.add(node.keys[key], "not-in-job", f"`{key}` does not go with `job`")
+    if sort == "final":
+        compiler.report.add(node.keys["job"], "not-in-job", "an end does not wait for jobs")
+    return capability.output if capability is not None else {}
 
 
 def _noun(node: MapNode) -> Node | None:

@@ -253,7 +253,8 @@ class Step:
     """One step of `act` or `finalize`. All of `when` must hold; Unknown blocks.
 
     `make` is computed just before sending, its result is `made` in the body. `already_done`:
-    error codes that count as success. `record` remembers `sent.<id>` {at, key}.
+    error codes that count as success. `record` remembers `sent.<id>` {at, key}. `job`: it runs beside the
+    passes, and `job.<id>` tells how it stands.
     """
 
     id: str
@@ -272,6 +273,7 @@ class Step:
     until: Form | None = None
     deadline_s: float | None = None
     already_done: frozenset[str] = frozenset()
+    job: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,8 +319,16 @@ MetricType = Literal["gauge", "counter", "histogram"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LivesWith:
+    """The object that counted series live with, in the namespace of the object they tell of; null: with that one."""
+
+    kind: Kind
+    name: Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRule:
-    """One metric family. `on`: an event (`act.<id>`, or `pass` / `call` in engine.yaml) that counts."""
+    """One metric family. `on`: an event (`act.<id>`, `job.<id>.ended`, or `pass` / `call` in engine.yaml) that counts."""
 
     name: str
     type: MetricType
@@ -332,6 +342,7 @@ class MetricRule:
     buckets: tuple[float, ...] = ()
     start: Mapping[str, Form] = field(default_factory=dict)
     aggregate: Literal["sum"] | None = None
+    lives_with: LivesWith | None = None
     max_series: int = 10_000
 
 

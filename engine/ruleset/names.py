@@ -19,8 +19,15 @@ from engine.ruleset.safety_many import references_of
 from engine.ruleset.units import Unit, Use
 
 READY: Final = "cond.Ready"
-_PLURALS: Final = {"obs": "observation", "let": "let", "act": "step", "cond": "condition", "sent": "step"}
-_RULE_ROOTS: Final = frozenset({"self", "obs", "let", "act", "cond", "sent", "settings", "now"})
+_PLURALS: Final = {
+    "obs": "observation",
+    "let": "let",
+    "act": "step",
+    "cond": "condition",
+    "sent": "step",
+    "job": "job",
+}
+_RULE_ROOTS: Final = frozenset({"self", "obs", "let", "act", "cond", "sent", "job", "settings", "now"})
 ROOTS: Final = _RULE_ROOTS | {"once", "made", "event", "engine"}
 
 
@@ -42,6 +49,8 @@ class Names:
             if root in self._known:
                 self._known[root].add(rest)
         self._known["sent"] = set(self._known["act"])
+        jobs = (name for name, unit in units.items() if unit.step is not None and unit.step.job is not None)
+        self._known["job"] = {name.partition(".")[2] for name in jobs}
         self._known["cond"].add("Ready")
         self.wrong: set[Site] = set()
 

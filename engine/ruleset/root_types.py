@@ -16,7 +16,7 @@ from engine.expr.parse import Node
 from engine.expr.types import ANY, BOOLEAN, NULL, STRING, joined
 from engine.ruleset.catalog import Catalog
 from engine.ruleset.forms import AllForm, CasesForm, Compiled, ListForm, LiteralForm, MapForm, TemplateForm
-from engine.ruleset.units import Schema, Unit, Use
+from engine.ruleset.units import Schema, Unit, Use, job_schema
 
 _NUMBER: Final = Type("number")
 _SENT: Final = Type("object", nullable=True, fields={"at": Type("timestamp"), "key": STRING})
@@ -58,6 +58,7 @@ class RootTypes:
             "act": self._namespace("act", self._act, "final"),
             "cond": self._namespace("cond", lambda _: BOOLEAN, extra=frozenset({"Ready"})),
             "sent": self._namespace("act", lambda _: _SENT, "final"),
+            "job": self._jobs(),
             "settings": Type(
                 "object", fields={name: type_of_schema(flag) for name, flag in catalog.flags.items()}
             ),
@@ -73,6 +74,15 @@ class RootTypes:
     ) -> Type:
         names = {name.partition(".")[2] for name, unit in self._units.items() if unit.sort in (sort, other)}
         return Type("object", fields=Lazy(frozenset(names) | extra, find))
+
+    def _jobs(self) -> Type:
+        jobs = {name.partition(".")[2]: unit for name, unit in self._units.items() if unit.sort == "act"}
+        schemas = {
+            name: job_schema(unit.step.job)
+            for name, unit in jobs.items()
+            if unit.step is not None and unit.step.job is not None
+        }
+        return Type("object", fields={name: type_of_schema(schema) for name, schema in schemas.items()})
 
     def of(self, unit: Unit, use: Use, roots: frozenset[str]) -> dict[str, Type]:
         """The names that `use` of `unit` can read."""

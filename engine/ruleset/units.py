@@ -77,6 +77,8 @@ class StepFacts:
     has_lane: bool = False
     has_once: bool = False
     hazard: str = ""
+    job: Schema | None = None
+    """What a job gives; None: the step is no job."""
 
 
 ACT_RESULT: Final[Schema] = {
@@ -96,6 +98,36 @@ ACT_RESULT: Final[Schema] = {
     },
     "required": ["phase", "done", "failed", "changed", "reason"],
 }
+JOB_PHASES: Final = ("none", "running", "failed", "ended")
+
+
+def job_schema(output: Schema) -> Schema:
+    """The type of `job.<id>`; `output` is what its capability gives."""
+    return {
+        "type": "object",
+        "properties": {
+            "phase": {"type": "string", "enum": list(JOB_PHASES)},
+            "error": {"type": "string", "nullable": True},
+            "code": {"type": "string", "nullable": True},
+            "output": {**output, "nullable": True},
+            "seconds": {"type": "number"},
+            "failures": {"type": "integer"},
+        },
+        "required": ["phase", "seconds", "failures"],
+    }
+
+
+def ended_event(output: Schema) -> Mapping[str, Schema]:
+    """The fields of `event` when a job has ended."""
+    return {
+        "ok": {"type": "boolean"},
+        "error": {"type": "string", "nullable": True},
+        "code": {"type": "string", "nullable": True},
+        "output": {**output, "nullable": True},
+        "seconds": {"type": "number"},
+    }
+
+
 _TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 
 

@@ -6,9 +6,11 @@ holds every change that was carried out, in order.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from engine.base.errors import CapabilityError
 from engine.base.values import Opaque
 from engine.capabilities.contract import Capability, Ports
 
@@ -63,6 +65,20 @@ def _mint(given: Mapping[str, Any], now: float) -> Any:
     return answer
 
 
+def _copy(ports: Ports, given: Mapping[str, Any], stop: threading.Event) -> Any:
+    """Work of minutes: as long as the answer says so, or until it is told to stop."""
+    CALLS.append(("copy", given["address"]))
+    answer = ANSWERS.get(f"copy:{given['address']}", {"bytes": 7})
+    if isinstance(answer, threading.Event):
+        while not answer.wait(0.01):
+            if stop.is_set():
+                raise CapabilityError("told to stop", code="Stopped")
+        return {"bytes": 7}
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 _DONE = _form(done={"type": "boolean"})
 _WHERE = _form(address=_TEXT)
 _MAYBE = _form(text={"type": ["string", "null"]})
@@ -102,6 +118,14 @@ TEST_CAPABILITIES = {
             input=_WHERE,
             output=_DONE,
             start=_change("change"),
+        ),
+        Capability(
+            name="test.copy",
+            summary="",
+            effect="write",
+            input=_WHERE,
+            output=_form(bytes={"type": "integer"}),
+            work=_copy,
         ),
         Capability(
             name="test.disrupt",

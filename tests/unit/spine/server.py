@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.act import Actor
+from engine.act.jobs import Jobs
 from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
@@ -138,6 +139,7 @@ class Spine:
         self.talos = TalosClient(loopback_only=True)
         self.cpu = threading.Lock()
         self.identities = Identities()
+        self.jobs = Jobs(self.queue.add, clock=now)
 
     @cached_property
     def writer(self) -> KubeWriter:
@@ -154,7 +156,8 @@ class Spine:
     @cached_property
     def actor(self) -> Actor:
         capabilities = {**catalog().capabilities, **TEST_CAPABILITIES}
-        return Actor(self.writer, self.lanes, self.intents, Sender(self.nodes, capabilities, self.talos.run))
+        sender = Sender(self.nodes, capabilities, self.talos.run)
+        return Actor(self.writer, self.lanes, self.intents, sender, self.jobs)
 
     @cached_property
     def nodes(self) -> Nodes:
@@ -163,7 +166,8 @@ class Spine:
     @cached_property
     def observer(self) -> Observer:
         settings = {"metaKey": False, "loopbackOnly": True}
-        return Observer(Reader(self.cache, self.nodes, Memo()), self.talos.run, settings, self.cpu)
+        reader = Reader(self.cache, self.nodes, Memo())
+        return Observer(reader, self.talos.run, settings, self.cpu, self.jobs.states)
 
     @cached_property
     def reporter(self) -> Reporter:
@@ -179,6 +183,7 @@ class Spine:
             actor=self.actor,
             reporter=self.reporter,
             meter=self.meter,
+            jobs=self.jobs,
             writes=self.writes,
             ports=self.ports,
             cpu=self.cpu,
