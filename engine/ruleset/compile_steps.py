@@ -111,7 +111,7 @@ def _job(compiler: Compiler, node: MapNode, body: StepBody | None, sort: UnitSor
             compiler.report.add(node.keys[key], "not-in-job", f"`{key}` does not go with `job`")
     if sort == "final":
         compiler.report.add(node.keys["job"], "not-in-job", "an end does not wait for jobs")
-    return capability.output if capability is not None else {}
+    return capability.output if capability is not None and works else None
 
 
 def _noun(node: MapNode) -> Node | None:
