@@ -13,7 +13,8 @@ from engine.base.errors import ExpressionError
 from engine.base.model import Condition
 from engine.base.values import Unknown, Value
 from engine.expr import Scope
-from engine.ruleset.model import ConditionRule, Form
+from engine.ruleset.model import ConditionRule
+from engine.ruleset.model_values import Form
 
 READY = "Ready"
 NO_ANSWER = "ObservationFailed"

@@ -16,7 +16,8 @@ from engine.base.model import Condition, JobState, Observed, Snapshot
 from engine.base.values import Unknown, Value
 from engine.conditions import READY, evaluate_condition, ready
 from engine.expr import Scope
-from engine.ruleset.model import ConditionRule, Form, Rule
+from engine.ruleset.model import ConditionRule, Rule
+from engine.ruleset.model_values import Form
 
 _NO_JOB = JobState(phase="none")
 

@@ -20,7 +20,8 @@ from engine.evaluate import Evaluation
 from engine.expr import Scope
 from engine.ports.kube.transport import RequestRecord
 from engine.ports.talos.client import CallRecord
-from engine.ruleset.model import MetricRule, Rule, RuleSet
+from engine.ruleset.model import Rule, RuleSet
+from engine.ruleset.model_metrics import MetricRule
 from engine.series import Family, SeriesStore
 from engine.workqueue import WorkQueue
 

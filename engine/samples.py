@@ -13,7 +13,8 @@ from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Unknown, Value
 from engine.evaluate import Evaluation
 from engine.expr import Scope
-from engine.ruleset.model import MetricRule, Rule
+from engine.ruleset.model import Rule
+from engine.ruleset.model_metrics import MetricRule
 
 _EVENT_RESULT = {"failed": "error", "waiting": "waiting"}
 

@@ -15,7 +15,8 @@ from engine.base.kinds import Key
 from engine.base.model import KubeWrite, Snapshot
 from engine.base.values import OMIT, Unknown, Value, first_unknown
 from engine.expr import Scope
-from engine.ruleset.model import Form, KubeStep
+from engine.ruleset.model import KubeStep
+from engine.ruleset.model_values import Form
 
 
 def kube_write(step: KubeStep, snapshot: Snapshot, scope: Scope) -> KubeWrite | Unknown:

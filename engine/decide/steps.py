@@ -31,16 +31,8 @@ from engine.decide.manifest import kube_write
 from engine.decide.rollout import ROLLOUT_FACTS, decide_rollout
 from engine.decide.verdict import all_hold, because, holds, lane_of, text_of
 from engine.expr import Scope
-from engine.ruleset.model import (
-    CallRead,
-    CallStep,
-    ChildrenStep,
-    Connect,
-    KubeStep,
-    RolloutStep,
-    Step,
-    TalosStep,
-)
+from engine.ruleset.model import CallRead, CallStep, ChildrenStep, KubeStep, RolloutStep, Step, TalosStep
+from engine.ruleset.model_values import Connect
 
 StepResult = dict[str, Value]
 

@@ -11,7 +11,7 @@ from engine.base.kinds import Key
 from engine.base.model import Lane
 from engine.base.values import OMIT, Unknown, Value
 from engine.expr import Scope
-from engine.ruleset.model import Form
+from engine.ruleset.model_values import Form
 
 
 def all_hold(guards: Sequence[Form], scope: Scope) -> bool | Unknown:

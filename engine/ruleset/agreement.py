@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from engine.base.yamlnodes import MapNode, Node
 from engine.ruleset.compile_rule import Draft
 from engine.ruleset.errors import Report
-from engine.ruleset.model import MetricRule
+from engine.ruleset.model_metrics import MetricRule
 
 
 def check_agreement(drafts: Sequence[Draft], engine_metrics: Iterable[MetricRule], report: Report) -> None:

@@ -17,7 +17,7 @@ from engine.ruleset.build import Builder
 from engine.ruleset.catalog import Catalog
 from engine.ruleset.errors import Report, suggest
 from engine.ruleset.forms import AllForm, Compiled, LiteralForm
-from engine.ruleset.model import Connect, ForEach, Position
+from engine.ruleset.model_values import Connect, ForEach, Position
 from engine.ruleset.units import Role, Schema, Unit, Use
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")

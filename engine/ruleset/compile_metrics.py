@@ -11,7 +11,8 @@ from engine.base.yamlnodes import ListNode, MapNode, Node, ScalarNode, plain
 from engine.ruleset.compile_context import LIST, TEXT, Compiler, get, position_of, text
 from engine.ruleset.errors import suggest
 from engine.ruleset.forms import Compiled
-from engine.ruleset.model import ForEach, LivesWith, MetricRule
+from engine.ruleset.model_metrics import LivesWith, MetricRule
+from engine.ruleset.model_values import ForEach
 from engine.ruleset.parts import Named
 from engine.ruleset.units import Schema, StepFacts, Unit, ended_event
 

@@ -17,7 +17,7 @@ from engine.base.errors import ExpressionError
 from engine.base.values import OMIT, Unknown, Value
 from engine.base.yamlnodes import Node, ScalarNode
 from engine.expr import Expression, Scope, Template
-from engine.ruleset.model import Position
+from engine.ruleset.model_values import Position
 from engine.ruleset.references import Facts
 
 NOTHING: Final = object()

@@ -26,7 +26,8 @@ from engine.ruleset.compile_rule import compile_rule
 from engine.ruleset.crd import make_crd, plural_of
 from engine.ruleset.documents import Document, Documents
 from engine.ruleset.errors import Report, suggest
-from engine.ruleset.model import MetricRule, Rule, RuleSet
+from engine.ruleset.model import Rule, RuleSet
+from engine.ruleset.model_metrics import MetricRule
 from engine.ruleset.parts import merge_parts, metrics_of
 from engine.ruleset.references import LetSources
 

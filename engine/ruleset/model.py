@@ -1,63 +1,20 @@
 """What a rule file is once it is checked: frozen data with compiled values, nothing left to parse.
 
-`load` makes it, `observe`, `decide`, `report` and `measure` read it. A `Form` is any value of a
-rule file (a scalar, `${...}`, a map, a list, `cases:`) compiled to something that can be evaluated
-in a scope. Never evaluates by itself, never does I/O.
+`load` makes it, `observe`, `decide`, `report` and `measure` read it. Never evaluates by itself, never
+does I/O. Neighbours: `model_values` is what its values are, `model_metrics` what is measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Kind
-from engine.base.values import Value
 from engine.capabilities.contract import Capability
-from engine.expr import Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a rule file; line and column count from 1."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-class Form(Protocol):
-    """A compiled value. May evaluate to Unknown, OMIT or REMOVE, or hold them inside.
-
-    Raises ExpressionError, naming the place, when the value cannot be made from this object.
-    """
-
-    @property
-    def position(self) -> Position: ...
-
-    def evaluate(self, scope: Scope, current: Value = ...) -> Value: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForEach:
-    """`in` gives the items, `name` names one of them inside, `key` tells them apart (text)."""
-
-    items: Form
-    name: str
-    key: Form
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connect:
-    """How a node is reached: address, bundle (Opaque) and whether without a client certificate."""
-
-    endpoint: Form
-    identity: Form | None
-    insecure: Form | None
+from engine.ruleset.model_metrics import MetricRule
+from engine.ruleset.model_values import Connect, ForEach, Form, Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,37 +270,6 @@ class EventRule:
     message: Form
     type: Literal["normal", "warning"] = "normal"
     mode: Literal["act", "dryrun", "nothing"] = "act"
-
-
-MetricType = Literal["gauge", "counter", "histogram"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LivesWith:
-    """The object that counted series live with, in the namespace of the object they tell of; null: with that one."""
-
-    kind: Kind
-    name: Form
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRule:
-    """One metric family. `on`: an event (`act.<id>`, `job.<id>.ended`, or `pass` / `call` in engine.yaml) that counts."""
-
-    name: str
-    type: MetricType
-    help: str
-    position: Position
-    labels: Mapping[str, Form]
-    value: Form | None = None
-    each: ForEach | None = None
-    on: str | None = None
-    when: Form | None = None
-    buckets: tuple[float, ...] = ()
-    start: Mapping[str, Form] = field(default_factory=dict)
-    aggregate: Literal["sum"] | None = None
-    lives_with: LivesWith | None = None
-    max_series: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
