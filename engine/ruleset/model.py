@@ -12,6 +12,7 @@ from typing import Literal
 
 from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Kind
+from engine.base.values import Value
 from engine.capabilities.contract import Capability
 from engine.ruleset.model_metrics import MetricRule
 from engine.ruleset.model_values import Connect, ForEach, Form, Position
