@@ -1,4 +1,4 @@
-"""O1, the end: the world without what differs between any two runs.
+"""O1, the end: objects, machines and the configurations on their disks, without what differs between any two runs.
 
 The mask list, to be kept short: versions, uids, times, managed fields, random ids certificates and
 digests of configurations, contents of Secrets (their keys stay), attempts of intents, `status.sent`, events and leases.
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.crash.record import Object, Sight
+from tests.crash.record import Object, Record
 
 _UNSEEN = frozenset({"Event", "Lease", "Namespace", "CustomResourceDefinition"})
 _METADATA = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "deletionTimestamp")
@@ -28,16 +28,18 @@ _RANDOM = (
 )
 
 
-def canonical(sight: Sight, prefix: str) -> dict[str, Any]:
+def canonical(record: Record) -> dict[str, Any]:
     """The world by object and machine, comparable between runs and slots."""
     world: dict[str, Any] = {}
-    for each in sight.objects:
+    for each in record.sight.objects:
         if each["kind"] not in _UNSEEN:
             world[f"{each['kind']} {each['metadata']['name']}"] = _object(each)
-    for machine in sight.machines:
+    for address, documents in record.configurations.items():
+        world[f"configuration of {address}"] = documents
+    for machine in record.sight.machines:
         shown = {key: machine[key] for key in _MACHINE} | {"member": bool(machine["etcd_member"])}
         world[f"machine {machine['address']}"] = shown
-    text = json.dumps(world, sort_keys=True).replace(prefix, "127.0.X")
+    text = json.dumps(world, sort_keys=True).replace(record.prefix, "127.0.X")
     for pattern, word in _RANDOM:
         text = pattern.sub(word, text)
     told: dict[str, Any] = json.loads(text)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from engine.base.yamltext import load_documents
+from engine.machineconfig.redact import redacted_plain
 from tests.crash.world import World
 
 Object = dict[str, Any]
@@ -64,11 +66,15 @@ class Sight:
 
 @dataclass(frozen=True)
 class Record:
-    """A whole trial: the last sight, and how it came to that. `begin` is the revision at which the trial began."""
+    """A whole trial: the last sight, and how it came to that. `begin` is the revision at which the trial began.
+
+    `configurations` are those on the machines' own disks, by address, without their keys.
+    """
 
     sight: Sight
     versions: list[Version]
     begin: int
+    configurations: dict[str, list[Object]]
     printed: str
     prefix: str
 
@@ -105,7 +111,21 @@ def read(world: World, sight: Sight, begin: int) -> Record:
     finally:
         base.close()
     printed = world.log.read_text(errors="replace") if world.log.exists() else ""
-    return Record(sight, list(_versions(rows, sight.requests)), begin, printed, world.prefix)
+    versions = list(_versions(rows, sight.requests))
+    return Record(sight, versions, begin, _configurations(world), printed, world.prefix)
+
+
+def _configurations(world: World) -> dict[str, list[Object]]:
+    base = sqlite3.connect(f"file:{world.folder / 'machines' / 'machines.sqlite'}?mode=ro", uri=True)
+    try:
+        disks = {name: json.loads(state) for name, state in base.execute("SELECT name, state FROM disk")}
+    finally:
+        base.close()
+    return {
+        address: [redacted_plain(each) for each in load_documents(disk["config"])]
+        for address, disk in disks.items()
+        if disk["config"]
+    }
 
 
 def _versions(rows: list[tuple[int, str, bytes, bytes | None]], requests: list[Call]) -> Iterator[Version]:

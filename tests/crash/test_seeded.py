@@ -12,7 +12,7 @@ from tests.crash.program import program
 from tests.crash.seeded import Bug, bugs, with_bug
 from tests.crash.trial import Reference, Trial
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BUGS = bugs()
 
