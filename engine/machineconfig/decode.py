@@ -67,7 +67,7 @@ def _struct(kind: StructType, node: MapNode, path: str) -> dict[str, Any]:
             value = below.read(item)
         except ConfigError as error:
             raise _located(error, join(path, name)) from None
-        if value != below.zero:
+        if value != below.zero or below.overwrite == "given":
             found[name] = value
     return found
 
@@ -97,8 +97,8 @@ def _map(kind: MapType, node: MapNode, path: str) -> dict[str, Any]:
     for key, item in node.entries:
         if not is_null(item):
             found[key.text] = decode(kind.item, item, join(path, key.text))
-        elif isinstance(kind.item, PointerType) or (
-            isinstance(kind.item, ScalarType) and kind.item.zero is None
-        ):
+        elif isinstance(kind.item, ScalarType):
+            found[key.text] = kind.item.zero
+        elif isinstance(kind.item, PointerType):
             found[key.text] = None
     return found

@@ -131,11 +131,18 @@ def _delete(kind: Type, value: Any, path: tuple[Step, ...], shown: str) -> Any:
     if not isinstance(value, dict) or isinstance(kind, ListType):
         raise _missing(shown)
     known = step in kind.fields if isinstance(kind, StructType) else step in value
-    if not known or (rest and step not in value):
+    if not known:
         raise _missing(shown)
     if not rest:
         return {key: item for key, item in value.items() if key != step}
-    return {**value, step: _delete(_below(kind, step), value[step], rest, shown)}
+    below = _below(kind, step)
+    if step not in value:
+        # What cannot be unset is there, if empty; deleting from it an unset field is no mistake (rule 26).
+        if not isinstance(below, StructType):
+            raise _missing(shown)
+        _delete(below, {}, rest, shown)
+        return value
+    return {**value, step: _delete(below, value[step], rest, shown)}
 
 
 def _below(kind: Type, step: str) -> Type:

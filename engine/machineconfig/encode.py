@@ -50,7 +50,7 @@ def _empty(kind: Type, value: Any) -> bool:
     if isinstance(kind, ScalarType):
         return bool(value == kind.zero)
     if isinstance(kind, StructType):
-        return all(is_zero(kind.fields[key], item) for key, item in value.items())
+        return all(key in kind.idle or is_zero(kind.fields[key], item) for key, item in value.items())
     return not value
 
 

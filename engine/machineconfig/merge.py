@@ -65,7 +65,7 @@ def _structs(kind: StructType, left: dict[str, Any], right: dict[str, Any], path
 def _field(field: Field, left: dict[str, Any], right: dict[str, Any], path: str) -> Any:
     if field.key not in left:
         # Items of one patch that share a key meet each other too.
-        fresh = isinstance(field.type, ListType) and bool(field.type.key)
+        fresh = isinstance(field.type, ListType) and field.type.key and not field.type.apart
         return merge(field.type, [], right[field.key], path) if fresh else right[field.key]
     if field.replace:
         # An empty list replaces, an empty mapping does not (talos-config-rules 17).
@@ -96,7 +96,7 @@ def _lists(kind: ListType, left: list[Any], right: list[Any], path: str) -> list
         return [*left, *right]
     merged = list(left)
     for item in right:
-        index = _position(kind, merged, item)
+        index = _last(kind, left, item) if kind.apart else _position(kind, merged, item)
         if index is None:
             merged.append(item)
         elif kind.replace:
@@ -114,6 +114,11 @@ def _position(kind: ListType, items: list[Any], wanted: dict[str, Any]) -> int |
     if not selector or "physical" in selector:
         return None
     return _first(items, lambda item: item.get(kind.equal) == selector)
+
+
+def _last(kind: ListType, items: list[Any], wanted: dict[str, Any]) -> int | None:
+    found = [index for index, item in enumerate(items) if item.get(kind.key) == wanted.get(kind.key)]
+    return found[-1] if found else None
 
 
 def _first(items: list[Any], matches: Callable[[Any], bool]) -> int | None:

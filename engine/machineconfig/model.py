@@ -46,13 +46,14 @@ class ListType:
     """A list; patches append unless `key` says how items find each other.
 
     `equal` is a second field by which items match when they have no key; `replace`: a matching
-    item is replaced instead of merged.
+    item is replaced instead of merged; `apart`: items of one patch never match each other.
     """
 
     item: Type
     key: str = ""
     equal: str = ""
     replace: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class StructType:
             plain = key.rstrip("?!")
             found[plain] = Field(plain, self._model.type(name), "?" in key, "!" in key)
         return found
+
+    @cached_property
+    def idle(self) -> frozenset[str]:
+        """Keys whose values do not keep the mapping from being left out as empty."""
+        return frozenset(self._model.raw["idle"].get(self.name, ()))
 
 
 Type: TypeAlias = ScalarType | AnyType | PointerType | MapType | ListType | StructType
@@ -153,7 +159,11 @@ class Model:
 
     def _list(self, raw: Mapping[str, str]) -> ListType:
         return ListType(
-            self.type(raw["item"]), raw.get("key", ""), raw.get("equal", ""), raw.get("onMatch") == "replace"
+            self.type(raw["item"]),
+            raw.get("key", ""),
+            raw.get("equal", ""),
+            raw.get("onMatch") == "replace",
+            raw.get("within") == "apart",
         )
 
 

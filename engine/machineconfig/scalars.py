@@ -19,9 +19,9 @@ from engine.machineconfig import texts
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.nodes import ListNode, Node, Plain, Scalar, is_null, resolve
 
-Overwrite = Literal["set", "present", "always"]
-"""When a patch overwrites: `set` by anything but the zero value, `present` by anything given,
-`always` even by its absence."""
+Overwrite = Literal["set", "present", "given", "always"]
+"""When a patch overwrites: `set` by anything but the zero value, `present` by that too where a zero value can be
+told from none (maps), `given` by anything written, `always` even by its absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,16 @@ def _via(convert: Callable[[str], Any]) -> Callable[[Node], Any]:
     return read
 
 
+def _size_matcher(node: Node) -> Any:
+    if not _text(node):
+        raise ConfigError("InvalidValue", "not a disk size such as >= 100GB", line=node.line)
+    return _via(texts.size_matcher)(node)
+
+
 def _duration(node: Node) -> str:
     scalar = _scalar(node, "a duration such as 2m30s")
-    if scalar.plain and not isinstance(resolve(scalar.text), str):
+    meaning = resolve(scalar.text) if scalar.plain else scalar.text
+    if not isinstance(meaning, str) and (type(meaning), meaning) != (int, 0):  # nothing else needs no unit
         raise wrong_type(node, "a duration such as 2m30s")
     try:
         return texts.duration(scalar.text)
@@ -157,15 +164,15 @@ _KINDS: Final = (
     ScalarType("v1alpha1.FileMode", _file_mode, Plain("0o0")),
     ScalarType("v1alpha1.ArgValue", _argument, None, "present"),
     ScalarType("v1alpha1.DiskSize", _via(texts.disk_size), 0),
-    ScalarType("v1alpha1.InstallDiskSizeMatcher", _via(texts.size_matcher), "", "present"),
+    ScalarType("v1alpha1.InstallDiskSizeMatcher", _size_matcher, "", "present"),
     ScalarType("v1alpha1.InstallDiskType", _text, ""),
     ScalarType("v1alpha1.Endpoint", _via(texts.url), "", "present", texts.merge_urls),
     ScalarType("meta.URL", _via(texts.url), "", "present", texts.merge_urls),
     ScalarType("block.ByteSize", _via(texts.byte_size), "", "always"),
-    ScalarType("block.Size", _via(texts.size), ""),
+    ScalarType("block.Size", _via(texts.size), "", "set", texts.merge_sizes),
     ScalarType("cel.Expression", _text, "", "always"),
     ScalarType("network.PortRange", _port_range, 0),
-    ScalarType("nethelpers.HardwareAddr", _via(texts.hardware_address), "", "present"),
+    ScalarType("nethelpers.HardwareAddr", _via(texts.hardware_address), "", "given"),
     ScalarType("netip.Addr", _via(texts.address), ""),
     ScalarType("netip.AddrPort", _via(texts.address_port), ""),
     ScalarType("netip.Prefix", _via(texts.prefix), ""),

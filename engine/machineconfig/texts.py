@@ -79,6 +79,11 @@ def size(text: str) -> str:
     return byte_size(text)
 
 
+def merge_sizes(old: str, new: str) -> str:
+    """The new size over the old one; a number of bytes is kept beside a percentage, and is what counts (rule 20)."""
+    return old if new.endswith("%") and not old.endswith("%") else new
+
+
 def disk_size(text: str) -> int | str:
     """A partition size: `100 MB` where that says all, else a number of bytes."""
     total = bytes_of(text)

@@ -11,6 +11,7 @@ type listFacts struct {
 	Key     string `json:"key,omitempty"`     // items with the same value here are one
 	Equal   string `json:"equal,omitempty"`   // without a key: items that are equal here are one
 	OnMatch string `json:"onMatch,omitempty"` // "replace": the later item stands for the earlier one
+	Within  string `json:"within,omitempty"`  // "apart": items of one patch never find each other
 }
 
 // probe finds the facts of a list by merging lists of one item each: the library's own code answers.
@@ -37,6 +38,10 @@ func probe(t reflect.Type) listFacts {
 		if merged := mergedLists(t, left, right); merged.Len() == 1 {
 			facts.Key = key
 			facts.OnMatch = onMatch(t, item, i)
+
+			if mergedLists(t, reflect.Value{}, left, right).Len() == 2 {
+				facts.Within = "apart"
+			}
 		}
 
 		left, right = reflect.New(item).Elem(), reflect.New(item).Elem()
@@ -87,21 +92,29 @@ func yamlKey(f reflect.StructField) string {
 	return key
 }
 
+// mergedLists merges a list of the other items into a list of the first, or into an empty one.
 func mergedLists(t reflect.Type, items ...reflect.Value) reflect.Value {
-	list := func(value reflect.Value) reflect.Value {
+	list := func(values []reflect.Value) reflect.Value {
 		made := reflect.New(t)
-		if t.Elem().Kind() == reflect.Pointer {
-			pointer := reflect.New(value.Type())
-			pointer.Elem().Set(value)
-			value = pointer
-		}
 
-		made.Elem().Set(reflect.Append(made.Elem(), value))
+		for _, value := range values {
+			if t.Elem().Kind() == reflect.Pointer {
+				pointer := reflect.New(value.Type())
+				pointer.Elem().Set(value)
+				value = pointer
+			}
+
+			made.Elem().Set(reflect.Append(made.Elem(), value))
+		}
 
 		return made
 	}
 
-	first, second := list(items[0]), list(items[1])
+	first, second := list(nil), list(items[1:])
+	if items[0].IsValid() {
+		first = list(items[:1])
+	}
+
 	if result := first.MethodByName("Merge").Call([]reflect.Value{second.Elem()}); !result[0].IsNil() {
 		panic(fmt.Sprintf("%s does not merge with itself: %v", t, result[0]))
 	}
@@ -147,9 +160,7 @@ func fill(t reflect.Type, seed int) reflect.Value {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		value.SetUint(uint64(seed))
 	case reflect.Slice:
-		if t.Elem().Kind() == reflect.String {
-			value.Set(reflect.Append(value, fill(t.Elem(), seed)))
-		}
+		value.Set(reflect.Append(value, fill(t.Elem(), seed)))
 	case reflect.Map:
 		if t.Elem().Kind() != reflect.Interface {
 			break

@@ -2,6 +2,7 @@
 //
 //	talos-model model               every document kind with its fields, types, lists and names that exclude each other
 //	talos-model contracts 1.8 1.9   what each version contract turns on
+//	talos-model answer              patches and verdicts: a JSON question a line in, the library's answer a line out
 //
 // The version of the library is the one that go.mod pins. docs/configurations.md says how a new one is taken in.
 package main
@@ -27,11 +28,13 @@ func run(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "model":
 		return printModel()
+	case len(args) == 1 && args[0] == "answer":
+		return answerAll()
 	case len(args) > 1 && args[0] == "contracts":
 		return printContracts(args[1:])
 	}
 
-	return fmt.Errorf("usage: talos-model model | talos-model contracts VERSION...")
+	return fmt.Errorf("usage: talos-model model | answer | contracts VERSION...")
 }
 
 // printContracts asks every method of a contract that answers yes or no.

@@ -54,9 +54,17 @@ func printModel() error {
 		facts[called] = probe(t)
 	}
 
+	idle := map[string][]string{}
+	for called, t := range structs {
+		if found := idleFields(t); len(found) > 0 {
+			idle[called] = found
+		}
+	}
+
 	fmt.Printf("{\n \"machinery\": %s,\n", quoted(version()))
 	fmt.Printf(" \"documents\": %s,\n", object(documents, quoted))
 	fmt.Printf(" \"enumerations\": %s,\n", object(enumerations, list))
+	fmt.Printf(" \"idle\": %s,\n", object(idle, list))
 	fmt.Printf(" \"lists\": %s,\n", object(facts, entry))
 	fmt.Printf(" \"rivals\": %s,\n", object(rivals, list))
 	fmt.Printf(" \"structs\": %s\n}\n", object(lines, mapping))
@@ -82,6 +90,28 @@ func wordsOf(t reflect.Type) []string {
 
 		if !unnamed.MatchString(word) && answer[0].IsNil() && back.Elem().Equal(value.Elem()) {
 			found = append(found, word)
+		}
+	}
+
+	return found
+}
+
+// idleFields gives the keys that do not keep a mapping from being left out as empty, when it decides that itself.
+func idleFields(t reflect.Type) []string {
+	if !has(t, "IsZero") {
+		return nil
+	}
+
+	var found []string
+
+	for i := range t.NumField() {
+		if key := yamlKey(t.Field(i)); key != "" && t.Field(i).IsExported() {
+			value := reflect.New(t)
+			value.Elem().Field(i).Set(fill(t.Field(i).Type, 1))
+
+			if !value.Elem().Field(i).IsZero() && value.MethodByName("IsZero").Call(nil)[0].Bool() {
+				found = append(found, key)
+			}
 		}
 	}
 
@@ -114,6 +144,7 @@ func mapping(fields []field) string {
 
 func entry(facts listFacts) string {
 	pairs := []field{{"item", facts.Item}, {"key", facts.Key}, {"equal", facts.Equal}, {"onMatch", facts.OnMatch}}
+	pairs = append(pairs, field{"within", facts.Within})
 
 	return mapping(slices.DeleteFunc(pairs, func(pair field) bool { return pair.typ == "" }))
 }
