@@ -68,6 +68,12 @@ def is_address(text: Any) -> bool:
     return True
 
 
+def is_subnet(text: Any) -> bool:
+    """Whether a text is an address or a network, with or without a `!` before it."""
+    plain = str(text).removeprefix("!")
+    return is_address(plain) or is_network(plain)
+
+
 def is_network(text: Any) -> bool:
     """Whether a text is an address with a prefix length."""
     try:

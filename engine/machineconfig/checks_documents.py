@@ -10,10 +10,11 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
-from engine.machineconfig import certificates
-from engine.machineconfig.certificates import CertificateError
 from engine.machineconfig.checks import Problem, is_address, is_network, section
+from engine.machineconfig.checks_images import IMAGE_CHECKS
+from engine.machineconfig.checks_links import LINK_CHECKS
 from engine.machineconfig.checks_volumes import VOLUME_CHECKS
 from engine.machineconfig.config import Document
 from engine.machineconfig.texts import nanoseconds
@@ -27,17 +28,16 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "KmsgLogConfig": ("url",),
     "Layer2VIPConfig": ("link",),
     "LinkAliasConfig": ("selector",),
-    "NetworkRuleConfig": ("portSelector",),
     "SideroLinkConfig": ("apiUrl",),
     "StaticHostConfig": ("hostnames",),
     "TCPProbeConfig": ("endpoint",),
-    "VLANConfig": ("vlanID", "parent"),
+    "VLANConfig": ("parent",),
     "WatchdogTimerConfig": ("device",),
     "WireguardConfig": ("privateKey",),
 }
 _ADDRESS_NAMES: Final = ("HCloudVIPConfig", "Layer2VIPConfig", "StaticHostConfig")
+_LEAST_WATCHDOG_NS: Final = 10 * 10**9
 _RESERVED_PRIORITIES: Final = (0, 32500, 32766, 32767)
-_RESERVED_TABLES: Final = ("unspec", "default", "main", "local", "253", "254", "255")
 
 
 def document_problems(document: Document) -> Iterator[Problem]:
@@ -49,9 +49,11 @@ def document_problems(document: Document) -> Iterator[Problem]:
             yield Problem(prefix + key, "required")
     if document.kind in _ADDRESS_NAMES and not is_address(document.name):
         yield Problem(prefix + "name", "must be an IP address")
-    for check in (*_CHECKS.get(document.kind, ()), *VOLUME_CHECKS.get(document.kind, ())):
+    for check in (check for group in _GROUPS for check in group.get(document.kind, ())):
         for problem in check(document.name, value):
-            yield Problem(prefix + problem.path, problem.message, problem.warning)
+            yield Problem(
+                prefix + problem.path if problem.path else document.title, problem.message, problem.warning
+            )
 
 
 def _hostname(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
@@ -60,16 +62,13 @@ def _hostname(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("auto", "either auto or hostname is required")
     if auto not in (None, "off") and value.get("hostname"):
         yield Problem("auto", "auto and hostname exclude each other; use auto: off")
+    if auto == "talos-addr":
+        yield Problem("auto", "not one of stable, off")
 
 
 def _blackhole(name: str, _: Mapping[str, Any]) -> Iterator[Problem]:
     if not is_network(name):
         yield Problem("name", "must be a network such as 10.0.0.0/8")
-
-
-def _dhcp(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    if value.get("clientIdentifier") == "duid" and not value.get("duidRaw"):
-        yield Problem("duidRaw", "required with clientIdentifier: duid")
 
 
 def _environment(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
@@ -97,6 +96,28 @@ def _extension(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 def _kernel_log(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     if value.get("url") and not value["url"].startswith(("tcp://", "udp://")):
         yield Problem("url", "must begin with tcp:// or udp://")
+    if urlsplit(value.get("url", "")).path not in ("", "/"):
+        yield Problem("url", "must have no path")
+
+
+def _siderolink(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    if value.get("apiUrl") and urlsplit(value["apiUrl"]).scheme not in ("https", "grpc"):
+        yield Problem("apiUrl", "must begin with https:// or grpc://")
+
+
+def _probe(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    if value.get("failureThreshold", 0) < 0:
+        yield Problem("failureThreshold", "must not be negative")
+
+
+def _watchdog(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    if value.get("device") and "timeout" in value and nanoseconds(value["timeout"]) < _LEAST_WATCHDOG_NS:
+        yield Problem("timeout", "must be at least 10s")
+
+
+def _zswap(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    if not 0 <= value.get("maxPoolPercent", 0) <= 100:
+        yield Problem("maxPoolPercent", "must be between 0 and 100")
 
 
 def _kubespan(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
@@ -118,11 +139,13 @@ def _routing_rule(name: str, value: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("name", "must be a priority between 1 and 32765 (32500 is taken)")
     if "table" not in value and value.get("action", "unicast") == "unicast":
         yield Problem("table", "a table or an action other than unicast is required")
+    if value.get("fwMask") and not value.get("fwMark"):
+        yield Problem("fwMask", "needs a fwMark")
 
 
 def _rule(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     selector = section(value, "portSelector")
-    if value.get("portSelector") is not None and not selector.get("ports"):
+    if not selector.get("ports"):
         yield Problem("portSelector.ports", "required")
     ranges = sorted(_bounds(port) for port in selector.get("ports", ()))
     for before, after in itertools.pairwise(ranges):
@@ -141,48 +164,28 @@ def _bounds(port: int | str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
-def _registry_tls(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    try:
-        if value.get("ca"):
-            certificates.check_certificate(value["ca"])
-    except CertificateError:
-        yield Problem("ca", "not a PEM certificate")
-
-
 def _time(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     if "bootTimeout" in value and nanoseconds(value["bootTimeout"]) < 0:
         yield Problem("bootTimeout", "must not be negative")
-
-
-def _routing_domain(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    if value.get("table", "unspec") in _RESERVED_TABLES:
-        yield Problem("table", "a table of its own is required")
-
-
-def _images(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    for index, rule in enumerate(value.get("rules", ())):
-        image, path = rule.get("image", ""), f"rules[{index}].image"
-        if any(mark in image for mark in "@:"):
-            yield Problem(path, "only registry and repository are matched, not tag or digest", warning=True)
-        if "/" not in image and image != "*":
-            yield Problem(path, "images without a registry are matched as docker.io/...", warning=True)
+    if "ntp" in value and "ptp" in value:
+        yield Problem("ptp", "ntp and ptp exclude each other")
 
 
 _CHECKS: Final[Mapping[str, tuple[DocumentCheck, ...]]] = {
     "BlackholeRouteConfig": (_blackhole,),
-    "DHCPv4Config": (_dhcp,),
-    "DHCPv6Config": (_dhcp,),
     "EnvironmentConfig": (_environment,),
     "EventSinkConfig": (_event_sink,),
     "ExtensionServiceConfig": (_extension,),
     "HostnameConfig": (_hostname,),
-    "ImageVerificationConfig": (_images,),
     "KmsgLogConfig": (_kernel_log,),
     "KubeSpanConfig": (_kubespan,),
     "NetworkRuleConfig": (_rule,),
     "OOMConfig": (_out_of_memory,),
-    "RegistryTLSConfig": (_registry_tls,),
     "RoutingRuleConfig": (_routing_rule,),
+    "SideroLinkConfig": (_siderolink,),
+    "TCPProbeConfig": (_probe,),
     "TimeSyncConfig": (_time,),
-    "VRFConfig": (_routing_domain,),
+    "WatchdogTimerConfig": (_watchdog,),
+    "ZswapConfig": (_zswap,),
 }
+_GROUPS: Final = (_CHECKS, LINK_CHECKS, IMAGE_CHECKS, VOLUME_CHECKS)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from engine.machineconfig.checks import Check, Problem, Situation, section
+from engine.machineconfig.checks import Check, Problem, Situation, is_subnet, section
 
 _TYPES: Final = ("controlplane", "init", "worker", "join", "")
+_ROLES: Final = ("os:admin", "os:reader", "os:operator", "os:etcd:backup", "os:impersonator")
+_EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _KUBELET_FIXED: Final = (
@@ -36,6 +39,11 @@ def _authority(situation: Situation) -> Iterator[Problem]:
         yield Problem("machine.ca", "a control plane needs the issuing authority's certificate and key")
 
 
+def _persist(situation: Situation) -> Iterator[Problem]:
+    if not situation.config.main.get("persist", True):
+        yield Problem("persist", "must be true")
+
+
 def _install(situation: Situation) -> Iterator[Problem]:
     if situation.mode != "metal" or situation.config.find("UnattendedInstallConfig"):
         return
@@ -56,11 +64,43 @@ def _features(situation: Situation) -> Iterator[Problem]:
     if access.get("enabled") and not situation.control_plane:
         path = "machine.features.kubernetesTalosAPIAccess"
         yield Problem(path, "access to the Talos API is for control plane machines only")
+    for index, role in enumerate(access.get("allowedRoles", ()) if access.get("enabled") else ()):
+        if role not in _ROLES:
+            path = f"machine.features.kubernetesTalosAPIAccess.allowedRoles[{index}]"
+            yield Problem(path, f"not one of {', '.join(_ROLES)}")
     dns = section(features, "hostDNS")
     if situation.mode == "container" and not dns.get("enabled"):
         yield Problem("machine.features.hostDNS.enabled", "must be true in a container")
+    if situation.mode == "container" and not dns.get("forwardKubeDNSToHost"):
+        yield Problem("machine.features.hostDNS.forwardKubeDNSToHost", "must be true in a container")
     if dns.get("forwardKubeDNSToHost") and not dns.get("enabled"):
         yield Problem("machine.features.hostDNS", "forwardKubeDNSToHost needs enabled: true")
+
+
+def _sorting(situation: Situation) -> Iterator[Problem]:
+    if section(situation.machine, "features").get("nodeAddressSortAlgorithm", "") not in ("", "v1", "v2"):
+        yield Problem("machine.features.nodeAddressSortAlgorithm", "not one of v1, v2")
+
+
+def _extensions(situation: Situation) -> Iterator[Problem]:
+    images = [entry.get("image", "") for entry in section(situation.machine, "install").get("extensions", ())]
+    path = "machine.install.extensions"
+    if images:
+        yield Problem(path, "deprecated; choose an installer image that holds them", warning=True)
+    for index, image in enumerate(images):
+        if image in images[:index]:
+            yield Problem(f"{path}[{index}].image", "this extension is given twice")
+
+
+def _taints(situation: Situation) -> Iterator[Problem]:
+    for key, text in section(situation.machine, "nodeTaints").items():
+        path = f'machine.nodeTaints."{key}"'
+        value, separator, effect = text.partition(":")
+        yield from _label_key(path, key)
+        if (effect if separator else text) not in _EFFECTS:
+            yield Problem(path, f"the effect is not one of {', '.join(_EFFECTS)}")
+        if separator and (len(value) > 63 or not _LABEL.fullmatch(value)):
+            yield Problem(path, "not a label value: at most 63 letters, digits, '-', '_', '.'")
 
 
 def _labels(situation: Situation) -> Iterator[Problem]:
@@ -83,6 +123,9 @@ def _kubelet(situation: Situation) -> Iterator[Problem]:
     extra = section(situation.machine, "kubelet", "extraConfig")
     for key in sorted(set(extra) & set(_KUBELET_FIXED)):
         yield Problem(f"machine.kubelet.extraConfig.{key}", "Talos sets this field itself")
+    for index, text in enumerate(section(situation.machine, "kubelet", "nodeIP").get("validSubnets", ())):
+        if not is_subnet(text):
+            yield Problem(f"machine.kubelet.nodeIP.validSubnets[{index}]", "not a network such as 10.0.0.0/8")
 
 
 def _encryption(situation: Situation) -> Iterator[Problem]:
@@ -103,6 +146,9 @@ def key_problems(keys: Iterable[Mapping[str, Any]], path: str) -> Iterator[Probl
         seen.add(slot)
         if not any(kind in key for kind in ("static", "nodeID", "kms", "tpm")):
             yield Problem(f"{path}.keys", f"the key of slot {slot} is of no kind (static, nodeID, kms, tpm)")
+        for register in section(key, "tpm", "options").get("pcrs", ()):
+            if not 0 <= register <= 23:
+                yield Problem(f"{path}.keys", f"the TPM has no PCR {register}, only 0 to 23")
 
 
 def _disks(situation: Situation) -> Iterator[Problem]:
@@ -115,10 +161,16 @@ def _disks(situation: Situation) -> Iterator[Problem]:
 
 def _others(situation: Situation) -> Iterator[Problem]:
     for index, target in enumerate(section(situation.machine, "logging").get("destinations", ())):
+        path, endpoint = f"machine.logging.destinations[{index}]", urlsplit(target.get("endpoint", ""))
         if not target.get("endpoint"):
-            yield Problem(f"machine.logging.destinations[{index}].endpoint", "required")
+            yield Problem(f"{path}.endpoint", "required")
+        elif endpoint.scheme not in ("tcp", "udp") or not endpoint.hostname:
+            yield Problem(f"{path}.endpoint", "must begin with tcp:// or udp:// and name a host")
+        if target.get("format") != "json_lines":
+            yield Problem(f"{path}.format", "must be json_lines")
 
 
 MACHINE_CHECKS: Final[tuple[Check, ...]] = (
-    _type, _authority, _install, _features, _labels, _kubelet, _encryption, _disks, _others,
+    _type, _authority, _persist, _install, _extensions, _features, _sorting, _labels, _taints, _kubelet,
+    _encryption, _disks, _others,
 )  # fmt: skip

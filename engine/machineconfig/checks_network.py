@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from engine.machineconfig.checks import Check, Problem, Situation, is_address, is_network, section
+from engine.machineconfig.checks_legacy import bond_problems, wireguard_problems
 
 _INTERFACES: Final = "machine.network.interfaces"
 
@@ -16,10 +17,16 @@ _INTERFACES: Final = "machine.network.interfaces"
 def _interfaces(situation: Situation) -> Iterator[Problem]:
     for index, device in enumerate(section(situation.machine, "network").get("interfaces", ())):
         path = f"{_INTERFACES}[{index}]"
+        if device.get("ignore"):
+            continue
+        if device.get("cidr"):
+            yield Problem(f"{path}.cidr", "deprecated; use addresses", warning=True)
         yield from _naming(device, path)
         yield from _addressing(device, path)
         yield from _routes(device, path)
         yield from _shared_address(situation, device, path)
+        yield from bond_problems(device, path)
+        yield from wireguard_problems(device, path)
         for number, vlan in enumerate(device.get("vlans", ())):
             yield from _addressing(vlan, f"{path}.vlans[{number}]")
             yield from _routes(vlan, f"{path}.vlans[{number}]")
@@ -38,10 +45,10 @@ def _naming(device: Mapping[str, Any], path: str) -> Iterator[Problem]:
 
 
 def _addressing(device: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    if device.get("cidr"):
-        yield Problem(f"{path}.cidr", "deprecated; use addresses", warning=True)
-        if device.get("addresses"):
-            yield Problem(path, "cidr and addresses exclude each other")
+    if device.get("cidr") and not (is_network(device["cidr"]) or is_address(device["cidr"])):
+        yield Problem(f"{path}.cidr", "not an address such as 10.0.0.2/24")
+    if device.get("cidr") and device.get("addresses"):
+        yield Problem(path, "cidr and addresses exclude each other")
     for number, address in enumerate(device.get("addresses", ())):
         if not (is_network(address) or is_address(address)):
             yield Problem(f"{path}.addresses[{number}]", "not an address such as 10.0.0.2/24")

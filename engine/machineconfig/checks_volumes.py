@@ -45,6 +45,8 @@ def _name(name: str, _: Mapping[str, Any]) -> Iterator[Problem]:
 def _sizes(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     provisioning = section(value, "provisioning")
     low, high = provisioning.get("minSize", ""), provisioning.get("maxSize", "")
+    if value.get("volumeType", "partition") != "partition":
+        return
     if low and high and not high.endswith("%") and bytes_of(low) > bytes_of(high):
         yield Problem("provisioning.minSize", "greater than maxSize")
 
@@ -52,7 +54,14 @@ def _sizes(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 def _provisioning(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     provisioning = section(value, "provisioning")
     kind = value.get("volumeType", "partition")
-    if kind in ("directory", "tmpfs"):
+    if kind == "directory":
+        for key in ("provisioning", "encryption", "filesystem", "mount"):
+            given = section(value, key)
+            if given and not (key == "encryption" and not given.get("keys") and "provider" not in given):
+                yield Problem(key, "has no meaning for a directory")
+    elif kind not in ("disk", "partition"):
+        yield Problem("volumeType", "not one of partition, disk, directory")
+    if kind not in ("disk", "partition"):
         return
     if not section(provisioning, "diskSelector").get("match"):
         yield Problem("provisioning.diskSelector", "required")
@@ -65,12 +74,23 @@ def _provisioning(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _filesystem(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     filesystem = section(value, "filesystem")
-    if filesystem.get("projectQuotaSupport") and filesystem.get("type", "xfs") != "xfs":
+    if value.get("volumeType", "partition") not in ("disk", "partition"):
+        return
+    if filesystem.get("type", "none") not in ("none", "xfs", "ext4"):
+        yield Problem("filesystem.type", "not one of xfs, ext4")
+    elif filesystem.get("projectQuotaSupport") and filesystem.get("type", "xfs") == "ext4":
         yield Problem("filesystem.projectQuotaSupport", "only xfs has project quotas")
 
 
 def _keys(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from key_problems(section(value, "encryption").get("keys", ()), "encryption")
+    encryption = section(value, "encryption")
+    if not encryption or value.get("volumeType", "partition") not in ("disk", "partition"):
+        return
+    if encryption.get("provider", "none") == "none" and encryption.get("keys"):
+        yield Problem("encryption.provider", "required; only luks2 is supported")
+    elif encryption.get("provider", "none") != "none" and not encryption.get("keys"):
+        yield Problem("encryption.keys", "required")
+    yield from key_problems(encryption.get("keys", ()), "encryption")
 
 
 def _existing(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:

@@ -131,7 +131,7 @@ def _delete(kind: Type, value: Any, path: tuple[Step, ...], shown: str) -> Any:
     if not isinstance(value, dict) or isinstance(kind, ListType):
         raise _missing(shown)
     known = step in kind.fields if isinstance(kind, StructType) else step in value
-    if not known:
+    if not known or (isinstance(kind, StructType) and kind.sealed):
         raise _missing(shown)
     if not rest:
         return {key: item for key, item in value.items() if key != step}
@@ -153,7 +153,9 @@ def _below(kind: Type, step: str) -> Type:
 
 def _without_item(kind: Type, value: Any, step: Item, shown: str) -> Any:
     item_type = _target(kind.item) if isinstance(kind, ListType) else kind
-    field = item_type.fields.get(step.key) if isinstance(item_type, StructType) else None
+    field = None
+    if isinstance(item_type, StructType) and not item_type.sealed:
+        field = item_type.fields.get(step.key)
     # Talos compares fields that may be unset by address, so that they never select an item.
     if field is None or isinstance(field.type, PointerType) or not isinstance(value, list):
         raise _missing(shown)

@@ -83,6 +83,11 @@ class StructType:
         return found
 
     @cached_property
+    def sealed(self) -> bool:
+        """Whether nothing inside can be named by a `$patch: delete`."""
+        return self.name in self._model.raw["sealed"]
+
+    @cached_property
     def idle(self) -> frozenset[str]:
         """Keys whose values do not keep the mapping from being left out as empty."""
         return frozenset(self._model.raw["idle"].get(self.name, ()))
@@ -148,7 +153,8 @@ class Model:
         if name in SCALARS:
             return SCALARS[name]
         if name in self.raw["enumerations"]:
-            return enumeration(name.rsplit(".", maxsplit=1)[-1], tuple(self.raw["enumerations"][name]))
+            words = tuple(self.raw["enumerations"][name])
+            return enumeration(name.rsplit(".", maxsplit=1)[-1], words, self.raw["blank"].get(name, ""))
         if name == "v1alpha1.Args":
             return MapType(self.type("v1alpha1.ArgValue"))
         if name in self.raw["lists"]:

@@ -46,11 +46,14 @@ def wrong_type(node: Node, wanted: str) -> ConfigError:
     return ConfigError("WrongType", f"{wanted} is needed here, not {found}", line=node.line)
 
 
-def enumeration(name: str, values: tuple[str, ...]) -> ScalarType:
-    """A type whose values are words. The first is the zero value, but for Protocol, which has none."""
+def enumeration(name: str, values: tuple[str, ...], blank: str = "") -> ScalarType:
+    """A type whose values are words; an empty text stands for the word `blank`, if there is one.
+
+    The first is the zero value, but for Protocol, which has none.
+    """
 
     def read(node: Node) -> str:
-        text = _text(node)
+        text = _text(node) or blank
         if text not in values:
             shown = ", ".join(values[:12])
             raise ConfigError("InvalidValue", f"not one of {shown} ({name})", line=node.line)

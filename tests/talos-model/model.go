@@ -54,8 +54,19 @@ func printModel() error {
 		facts[called] = probe(t)
 	}
 
-	idle := map[string][]string{}
+	blank := map[string]string{}
+	for called, t := range words {
+		if word, ok := blankOf(t); ok {
+			blank[called] = word
+		}
+	}
+
+	idle, sealed := map[string][]string{}, []string{}
 	for called, t := range structs {
+		if has(t, "UnmarshalYAML") {
+			sealed = append(sealed, called)
+		}
+
 		if found := idleFields(t); len(found) > 0 {
 			idle[called] = found
 		}
@@ -64,9 +75,12 @@ func printModel() error {
 	fmt.Printf("{\n \"machinery\": %s,\n", quoted(version()))
 	fmt.Printf(" \"documents\": %s,\n", object(documents, quoted))
 	fmt.Printf(" \"enumerations\": %s,\n", object(enumerations, list))
+	slices.Sort(sealed)
+	fmt.Printf(" \"blank\": %s,\n", object(blank, quoted))
 	fmt.Printf(" \"idle\": %s,\n", object(idle, list))
 	fmt.Printf(" \"lists\": %s,\n", object(facts, entry))
 	fmt.Printf(" \"rivals\": %s,\n", object(rivals, list))
+	fmt.Printf(" \"sealed\": %s,\n", list(sealed))
 	fmt.Printf(" \"structs\": %s\n}\n", object(lines, mapping))
 
 	return nil
@@ -94,6 +108,14 @@ func wordsOf(t reflect.Type) []string {
 	}
 
 	return found
+}
+
+// blankOf gives the word that an empty text stands for, if it stands for one.
+func blankOf(t reflect.Type) (string, bool) {
+	value := reflect.New(t)
+	answer := value.MethodByName("UnmarshalText").Call([]reflect.Value{reflect.ValueOf([]byte(""))})
+
+	return value.Elem().MethodByName("String").Call(nil)[0].String(), answer[0].IsNil()
 }
 
 // idleFields gives the keys that do not keep a mapping from being left out as empty, when it decides that itself.

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.machineconfig.samples import cluster, fault, rendered
+from engine.machineconfig.secretsbundle import encode_pem, parse
+from tests.unit.machineconfig.samples import BUNDLE, cluster, fault, rendered
 
+CA = encode_pem(parse(BUNDLE).os.crt)
 DELETE = {"$patch": "delete"}
 WALL = {"apiVersion": "v1alpha1", "kind": "NetworkDefaultActionConfig", "ingress": "block"}
 
@@ -33,7 +35,7 @@ def door(*ports: int | str, protocol: str = "tcp") -> dict[str, Any]:
         ("worker", {"cluster": {"secret": DELETE}}, "cluster.secret"),
         ("worker", {"cluster": {"token": DELETE}}, "cluster.token"),
         ("worker", {"cluster": {"ca": DELETE}}, "cluster.ca.crt"),
-        ("controlplane", {"machine": {"ca": {"key": DELETE}}}, "machine.ca.key"),
+        ("controlplane", {"machine": {"ca": {"crt": CA}}}, "machine.ca.key"),
         ("controlplane", {"cluster": {"etcd": DELETE}}, "cluster.etcd.ca.crt"),
         ("controlplane", {"cluster": {"serviceAccount": DELETE}}, "cluster.serviceAccount.key"),
         ("controlplane", WALL, "NetworkDefaultActionConfig: ingress"),
