@@ -40,9 +40,8 @@ def _worker_secrets(situation: Situation) -> Iterator[Problem]:
 
 def _etcd(situation: Situation) -> Iterator[Problem]:
     etcd = situation.cluster.get("etcd")
-    if situation.control_plane and etcd is not None:
-        if "ca" not in etcd:
-            yield Problem("cluster.etcd.ca", "the authority's certificate and key are required")
+    if situation.control_plane and etcd is not None and "ca" not in etcd:
+        yield Problem("cluster.etcd.ca", "the authority's certificate and key are required")
     etcd = etcd or {}
     if etcd.get("subnet") and etcd.get("advertisedSubnets"):
         yield Problem("cluster.etcd.subnet", "subnet and advertisedSubnets exclude each other")

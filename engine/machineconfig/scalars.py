@@ -107,7 +107,7 @@ def _file_mode(node: Node) -> Plain:
 def _bytes(node: Node) -> str:
     text = _text(node)
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):
         raise ConfigError("InvalidValue", "not base64", line=node.line) from None
     return base64.b64encode(data).decode()
@@ -145,7 +145,12 @@ def _duration(node: Node) -> str:
 
 def _port_range(node: Node) -> int | str:
     scalar = _scalar(node, "a port or a range of ports")
-    found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", scalar.text)
+    meaning = resolve(scalar.text) if scalar.plain else scalar.text
+    if isinstance(meaning, float) and meaning.is_integer():
+        meaning = int(meaning)
+    if isinstance(meaning, str) and meaning.isdigit():
+        raise wrong_type(node, "a port (without quotes) or a range of ports")
+    found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", str(meaning))
     if not found or any(int(part) > 65535 for part in found.groups() if part):
         raise ConfigError("InvalidValue", "not a port (80) or a range of ports (80-90)", line=node.line)
     low, high = int(found[1]), int(found[2] or found[1])

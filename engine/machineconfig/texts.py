@@ -9,15 +9,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 _UNITS_NS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
 _DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgtpe]?i?b?)", re.IGNORECASE)
+_NO_SCHEME = re.compile(r"(?![A-Za-z][A-Za-z0-9+.-]*:)[^/?#]*:")
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5,19}")
+_BYTES = re.compile(r"([0-9a-f]{2})+")
 
 
 def nanoseconds(text: str) -> int:
@@ -56,12 +57,15 @@ def _decimal(number: int, size: int) -> str:
 
 def bytes_of(text: str) -> int:
     """A size (`100GB`, `10 GiB`, `1024`) in bytes."""
-    found = _SIZE.fullmatch(text.strip())
+    found = _SIZE.fullmatch(text.rstrip())
     if not found:
         raise ValueError("not a size such as 100GB or 10GiB")
     unit = found[2].lower().removesuffix("b")
     base = 1024 if unit.endswith("i") else 1000
-    return int(float(found[1]) * base ** ("kmgtpe".index(unit[0]) + 1 if unit[:1] in tuple("kmgtpe") else 0))
+    total = int(float(found[1]) * base ** ("kmgtpe".index(unit[0]) + 1 if unit[:1] in tuple("kmgtpe") else 0))
+    if total >= 2**64:
+        raise ValueError("a size above 16 EiB")
+    return total
 
 
 def byte_size(text: str) -> str:
@@ -106,10 +110,10 @@ def size_matcher(text: str) -> str:
 
 def hardware_address(text: str) -> str:
     """A hardware address, in lower case."""
-    plain = text.lower().replace("-", ":")
-    if not _MAC.fullmatch(plain):
+    digits = text.lower().replace(":", "")
+    if not _BYTES.fullmatch(digits):
         raise ValueError("not a hardware address such as aa:bb:cc:00:11:22")
-    return plain
+    return ":".join(digits[index : index + 2] for index in range(0, len(digits), 2))
 
 
 def address(text: str) -> str:
@@ -136,16 +140,19 @@ def prefix(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """A URL, kept as written."""
-    if any(char <= " " or char == "\x7f" for char in text):
-        raise ValueError("not a URL: it holds a space or a control character")
+    """A URL, kept as written but for what has to be escaped in its path."""
+    if any(char < " " or char == "\x7f" for char in text):
+        raise ValueError("not a URL: it holds a control character")
+    if _NO_SCHEME.match(text):
+        raise ValueError("not a URL: what stands before the first colon is no scheme")
     parts = urlsplit(text)
     if _BAD_ESCAPE.search(text.partition("?")[0]):
         raise ValueError("not a URL: % is not followed by two hexadecimal digits")
-    if parts.netloc and re.search(r"[<>\"]", parts.netloc):
+    if parts.netloc and re.search(r"[<>\" ]", parts.netloc):
         raise ValueError("not a URL: the host holds a character that is not allowed")
     _ = parts.port
-    return text
+    escaped = quote(parts.path, safe="/%:@!$&'()*+,;=~-._[]")
+    return text if escaped == parts.path else urlunsplit(parts._replace(path=escaped))
 
 
 def merge_urls(old: str, new: str) -> str:

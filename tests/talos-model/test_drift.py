@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 import yaml
+from talos_library import built
 
 from engine.machineconfig.contracts import contract
 from engine.machineconfig.model import model
@@ -25,22 +28,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The built program; skips where Go or its modules cannot be had."""
-    if shutil.which("go") is None:
-        pytest.skip("go is not installed")
-    program = tmp_path_factory.mktemp("talos-model") / "talos-model"
-    built = subprocess.run(
-        ["go", "build", "-o", str(program), "."],
-        cwd=HERE,
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if built.returncode and any(sign in built.stderr for sign in ("dial tcp", "no such host", "timeout")):
-        pytest.skip("the Go modules cannot be downloaded here")
-    assert built.returncode == 0, built.stderr
-    return str(program)
+    """The built program."""
+    return built(tmp_path_factory)
 
 
 def told(program: str, *arguments: str) -> str:
