@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from threading import Thread
 
+from engine.exposition import Form
 from engine.health import probe_handler
 from engine.listener import Listener
 from engine.ports.kube.client import KubeClient
@@ -29,7 +30,7 @@ def listeners(
     found = []
     if settings.metrics_bind_address is not None:
         process = process_text()
-        found.append(_metrics(settings, client, lambda: series.render() + process()))
+        found.append(_metrics(settings, client, lambda form: series.render(form) + process(form)))
     if settings.health_probe_bind_address is not None:
         handler = probe_handler(
             health={"workers": lambda: _alive(threads), "watches": cache.liveness},
@@ -39,11 +40,11 @@ def listeners(
     return found
 
 
-def _metrics(settings: Settings, client: KubeClient, render: Callable[[], bytes]) -> Listener:
+def _metrics(settings: Settings, client: KubeClient, render: Callable[[Form], bytes]) -> Listener:
     assert settings.metrics_bind_address is not None
     if not settings.metrics_secure:
         return Listener(settings.metrics_bind_address, "--metrics-bind-address", metrics_handler(render))
-    certificate = ServingCertificate()
+    certificate = ServingCertificate(settings.metrics_cert_dir)
     handler = metrics_handler(render, Gate(client))
     return Listener(
         settings.metrics_bind_address, "--metrics-bind-address", handler, context=certificate.context

@@ -1,23 +1,34 @@
-"""Write metrics as Prometheus reads them: the text format, version 0.0.4.
+"""Write metrics as Prometheus reads them: the text format, version 0.0.4, and OpenMetrics 1.0.
 
-Pure. Source: the exposition formats page of the Prometheus documentation; numbers look as Go's
-client writes them. Never writes `_created` series. Neighbour: `series`.
+Pure. Sources: the exposition formats page of the Prometheus documentation, and the OpenMetrics
+specification; numbers look as Go's client writes them. Never writes `_created` series. Neighbour: `series`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Final
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+Form = Literal["text", "openmetrics"]
+
+CONTENT_TYPE: Final[Mapping[Form, str]] = {
+    "text": "text/plain; version=0.0.4; charset=utf-8",
+    "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
+}
+END: Final[Mapping[Form, bytes]] = {"text": b"", "openmetrics": b"# EOF\n"}
+"""What comes after everything."""
+_WHOLE_BOUND: Final = re.compile(r'le="(\d+)"')
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values in the order in which they are written."""
 
 
-def head(name: str, kind: str, help_text: str) -> str:
-    """The HELP and TYPE lines of a family."""
+def head(name: str, kind: str, help_text: str, form: Form = "text") -> str:
+    """The HELP and TYPE lines of a family; OpenMetrics calls a counter by its name without `_total`."""
+    if form == "openmetrics" and kind == "counter":
+        name = name.removesuffix("_total")
     escaped = help_text.replace("\\", r"\\").replace("\n", r"\n")
     return f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n"
 
@@ -39,6 +50,11 @@ def histogram_lines(
     lines.append(sample_line(f"{name}_sum", labels, total))
     lines.append(sample_line(f"{name}_count", labels, below))
     return "".join(lines)
+
+
+def as_openmetrics(lines: str) -> str:
+    """Lines of a histogram with the bounds as OpenMetrics wants them: `1.0` where the text format has `1`."""
+    return _WHOLE_BOUND.sub(r'le="\1.0"', lines)
 
 
 def number(value: float) -> str:

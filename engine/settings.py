@@ -57,6 +57,8 @@ class Settings:
     """Folders or files of rules in place of the shipped ones; empty: the shipped ones."""
     metrics_bind_address: BindAddress | None = field(default=BindAddress("", 8443))
     metrics_secure: bool = True
+    metrics_cert_dir: Path | None = None
+    """Folder with tls.crt and tls.key for /metrics; None: a certificate of our own."""
     health_probe_bind_address: BindAddress | None = field(default=BindAddress("", 8081))
     meta_key: bool = False
     """Whether the rules may write network settings to the machines' META partitions."""
@@ -85,6 +87,8 @@ class Settings:
             raise SettingsError("--until-ready waits for what --apply names; give at least one --apply FILE")
         if not 0 <= self.simulate <= MOST_MACHINES:
             raise SettingsError(f"--simulate {self.simulate}: between 1 and {MOST_MACHINES} machines")
+        if self.metrics_cert_dir is not None and not self.metrics_secure:
+            raise SettingsError("--metrics-cert-dir is for TLS; leave out --metrics-secure=false")
         if self.workers < 1:
             raise SettingsError(f"--workers {self.workers}: at least 1")
         for path in (*self.apply, *self.rules):

@@ -55,6 +55,12 @@ _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
     help="Serve /metrics over TLS to authorized readers. Default true, standalone false.",
 )
 @option(
+    "--metrics-cert-dir",
+    type=_FILE,
+    metavar="DIR",
+    help="tls.crt and tls.key for /metrics, read again when they change. Default: a certificate of its own.",
+)
+@option(
     "--health-probe-bind-address",
     type=Address(),
     metavar="ADDR",
@@ -113,6 +119,7 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         rules=tuple(flags["rules"]),
         metrics_bind_address=_address(flags["metrics_bind_address"], metrics),
         metrics_secure=not alone if secure is None else secure,
+        metrics_cert_dir=flags["metrics_cert_dir"],
         health_probe_bind_address=_address(flags["health_probe_bind_address"], health),
         meta_key=flags["enable_meta_key"],
         workers=flags["workers"],

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.exposition import Labels, head, histogram_lines, sample_line
+from engine.exposition import Form, Labels, as_openmetrics, head, histogram_lines, sample_line
 
 FamilyType = Literal["gauge", "counter", "histogram"]
 
@@ -47,12 +47,17 @@ class Family:
         return mine == others
 
 
+def _heads(family: Family) -> Mapping[Form, bytes]:
+    forms: tuple[Form, ...] = ("text", "openmetrics")
+    return {form: head(family.name, family.type, family.help, form).encode() for form in forms}
+
+
 class Owned:
     """Gauges of objects: each object's series as one text. A series belongs to one object only."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._head = head(family.name, family.type, family.help).encode()
+        self._heads = _heads(family)
         self._values: dict[Hashable, Mapping[Labels, float]] = {}
         self._texts: dict[Hashable, bytes] = {}
         self._holder: dict[Labels, Hashable] = {}
@@ -78,10 +83,10 @@ class Owned:
             self._texts.pop(owner, None)
         return len(values) - len(kept)
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, parts: list[bytes], form: Form) -> None:
         """Append the text of the family."""
         if self._texts:
-            parts.append(self._head)
+            parts.append(self._heads[form])
             parts.extend(self._texts.values())
 
 
@@ -94,6 +99,8 @@ class Cell:
     addends: dict[Hashable, float] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
     text: bytes | None = None
+    openmetrics: bytes | None = None
+    """The lines of a histogram as OpenMetrics has them, made when they are asked for."""
 
     def count(self, value: float) -> None:
         """Add to the value; in a histogram also to the bucket that the value belongs to."""
@@ -116,7 +123,7 @@ class Cells:
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._head = head(family.name, family.type, family.help).encode()
+        self._heads = _heads(family)
         self._cells: dict[Labels, Cell] = {}
         self._start = frozenset(family.start)
         self._living: dict[Hashable, set[Labels]] = defaultdict(set)
@@ -162,14 +169,18 @@ class Cells:
         for labels in self._living.pop(owner, ()):
             self._cells.pop(labels, None)
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, parts: list[bytes], form: Form) -> None:
         """Append the text of the family."""
         if self._cells:
-            parts.append(self._head)
+            parts.append(self._heads[form])
+        of_openmetrics = form == "openmetrics" and self.family.type == "histogram"
         for labels, cell in self._cells.items():
             if cell.text is None:
                 cell.text = self._line(labels, cell).encode()
-            parts.append(cell.text)
+                cell.openmetrics = None
+            if of_openmetrics and cell.openmetrics is None:
+                cell.openmetrics = as_openmetrics(cell.text.decode()).encode()
+            parts.append(cell.openmetrics if of_openmetrics and cell.openmetrics is not None else cell.text)
 
     def _line(self, labels: Labels, cell: Cell) -> str:
         if cell.counts:

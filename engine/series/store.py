@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
 from engine.base.model import Sample
-from engine.exposition import Labels
+from engine.exposition import Form, Labels
 from engine.series.families import Cells, Family, Owned
 
 
@@ -83,14 +83,14 @@ class SeriesStore:
         """Have `gauges()` asked at each scrape, and its samples take the place of `owner`'s."""
         self._collectors[owner] = gauges
 
-    def render(self) -> bytes:
-        """The whole exposition, text format 0.0.4."""
+    def render(self, form: Form = "text") -> bytes:
+        """Every family in this form, without what ends an exposition."""
         for owner, gauges in list(self._collectors.items()):
             self.replace(owner, gauges())
         parts: list[bytes] = []
         with self._lock:
             for family in self._families.values():
-                family.write(parts)
+                family.write(parts, form)
         return b"".join(parts)
 
     def _count(self, name: str, labels: Labels, value: float, lives_with: Hashable) -> None:

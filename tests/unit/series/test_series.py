@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from prometheus_client.openmetrics import parser as strict
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.base.model import Sample
@@ -198,3 +199,33 @@ def test_a_scrape_never_sees_half_of_a_set(store):
     finally:
         stopping.set()
         writer.join(5)
+
+
+def test_openmetrics_says_the_same_as_the_text_format():
+    store = SeriesStore(overflow="dropped_total")
+    store.declare(Family(name="calls_total", type="counter", help="Calls", labels=("code",)))
+    store.declare(Family(name="things_total", type="gauge", help="Things", labels=("kind",)))
+    store.declare(
+        Family(name="seconds", type="histogram", help="Time", labels=("code",), buckets=(0.5, 1, 1e6))
+    )
+    store.add("calls_total", (("code", "a"),), 3)
+    store.replace("owner", [Sample("things_total", (("kind", 'nasty "\n'),), 2.0)])
+    for value in (0.1, 0.7, 2e6):
+        store.observe("seconds", (("code", "a"),), value)
+    for _ in range(2):
+        text = text_string_to_metric_families(store.render().decode())
+        openmetrics = strict.text_string_to_metric_families(store.render("openmetrics").decode() + "# EOF\n")
+
+        def told(families):
+            return {
+                (
+                    sample.name,
+                    tuple(sorted({**sample.labels, "le": float(sample.labels.get("le", 0))}.items())),
+                    sample.value,
+                )
+                for family in families
+                for sample in family.samples
+            }
+
+        assert told(text) == told(openmetrics)
+        store.observe("seconds", (("code", "a"),), 0.8)

@@ -7,9 +7,11 @@ import ssl
 import time
 
 import pytest
+from prometheus_client.openmetrics import parser as strict
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.base.errors import SettingsError, Unreachable
+from engine.exposition import CONTENT_TYPE
 from engine.listener import Listener, Request
 from engine.machineconfig.certificates import issue_server_certificate, make_authority
 from engine.ports.kube.review import UserInfo
@@ -46,7 +48,7 @@ class Clock:
 
 def ask(gate, token=None, path="/metrics"):
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    answer = metrics_handler(lambda: b"m 1\n", gate)(Request("GET", path, {}, headers))
+    answer = metrics_handler(lambda _: b"m 1\n", gate)(Request("GET", path, {}, headers))
     return answer.status
 
 
@@ -108,7 +110,7 @@ def test_mounted_files_are_taken_up_when_they_change_and_a_broken_pair_is_not(tm
     first = pair_in(tmp_path, time.time())
     certificate = ServingCertificate(tmp_path, clock=clock)
     address = BindAddress("127.0.0.1", 0)
-    listener = Listener(address, "--flag", metrics_handler(lambda: b""), context=certificate.context)
+    listener = Listener(address, "--flag", metrics_handler(lambda _: b""), context=certificate.context)
     listener.start()
     try:
         assert shown_by(listener.port).strip() == first.strip()
@@ -143,7 +145,7 @@ def test_an_own_certificate_is_made_anew_at_half_of_its_time():
 
 def test_the_endpoint_serves_https_with_an_own_certificate():
     address = BindAddress("127.0.0.1", 0)
-    handler = metrics_handler(lambda: b"m 1\n", Gate(FakeReviewer()))
+    handler = metrics_handler(lambda _: b"m 1\n", Gate(FakeReviewer()))
     listener = Listener(address, "--flag", handler, context=ServingCertificate().context)
     listener.start()
     context = ssl.create_default_context()
@@ -162,7 +164,7 @@ def test_the_endpoint_serves_https_with_an_own_certificate():
 
 
 def test_the_process_tells_of_itself_without_created_series():
-    text = process_text()().decode()
+    text = process_text()("text").decode()
     families = {family.name for family in text_string_to_metric_families(text)}
     assert {
         "process_cpu_seconds",
@@ -171,3 +173,37 @@ def test_the_process_tells_of_itself_without_created_series():
         "python_info",
     } <= families
     assert "_created" not in text
+
+
+ASKED = (
+    ("", "text"),
+    ("*/*", "text"),
+    ("text/html", "text"),
+    ("application/openmetrics-text", "openmetrics"),
+    ("application/openmetrics-text;version=2.0.0", "text"),
+    # What Prometheus 2 and 3 send.
+    (
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        "openmetrics",
+    ),
+    ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4", "text"),
+    ("application/openmetrics-text;q=0, text/plain", "text"),
+    ("application/openmetrics-text;q=much", "text"),
+)
+
+
+@pytest.mark.parametrize(("accept", "form"), ASKED)
+def test_a_reader_gets_the_form_that_it_takes_best(accept, form):
+    answer = metrics_handler(lambda given: given.encode() + b"\n")(
+        Request("GET", "/metrics", {}, {"accept": accept})
+    )
+    assert answer.body.startswith(form.encode())
+    assert answer.content_type == CONTENT_TYPE[form]
+    assert answer.body.endswith(b"# EOF\n") == (form == "openmetrics")
+
+
+def test_the_metrics_of_the_process_are_there_in_both_forms():
+    process = process_text()
+    text = {each.name for each in text_string_to_metric_families(process("text").decode())}
+    openmetrics = process("openmetrics").decode() + "# EOF\n"
+    assert text == {each.name for each in strict.text_string_to_metric_families(openmetrics)}
