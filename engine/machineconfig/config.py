@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -53,6 +53,8 @@ class Config:
     """All documents of one machine."""
 
     documents: tuple[Document, ...]
+    source: Node | None = field(default=None, repr=False, compare=False)
+    """The only document as it was read: what a JSON patch works on (talos-config-rules 28, 29)."""
 
     @property
     def ahead(self) -> bool:
@@ -90,7 +92,8 @@ def load(text: str) -> Config:
 
     The last few are kept, since the one that a machine runs is asked for its disk, then compared.
     """
-    return _of_nodes([node for node in parse(text) if not is_null(node)])
+    nodes = [node for node in parse(text) if not is_null(node)]
+    return replace(_of_nodes(nodes), source=nodes[0] if len(nodes) == 1 else None)
 
 
 def _of_nodes(nodes: Sequence[Node]) -> Config:

@@ -14,6 +14,7 @@ from engine.machineconfig.decode import join
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.model import V1ALPHA1, AnyType, ListType, MapType, PointerType, StructType, Type
 from engine.machineconfig.nodes import ListNode, MapNode, Node, Scalar
+from engine.machineconfig.scalars import ScalarType
 
 DIRECTIVE = "$patch"
 
@@ -156,11 +157,13 @@ def _without_item(kind: Type, value: Any, step: Item, shown: str) -> Any:
     field = None
     if isinstance(item_type, StructType) and not item_type.sealed:
         field = item_type.fields.get(step.key)
-    # Talos compares fields that may be unset by address, so that they never select an item.
-    if field is None or isinstance(field.type, PointerType) or not isinstance(value, list):
+    scalar = _target(field.type) if field else None
+    # Only what is a text to Talos can select an item; its numbers and booleans never do (rule 26).
+    if field is None or not isinstance(scalar, ScalarType) or not isinstance(scalar.zero, str):
         raise _missing(shown)
-    for index, item in enumerate(value):
-        if str(item.get(step.key)) == step.text:
+    unset = None if isinstance(field.type, PointerType) else scalar.zero
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if item.get(step.key, unset) == step.text:
             return [*value[:index], *value[index + 1 :]]
     raise _missing(shown)
 

@@ -96,7 +96,7 @@ def _apply_json(config: Config, patch: JsonPatch) -> Config:
     if len(config.documents) > 1:
         message = "JSON patches work only on a configuration of a single document; write a strategic patch"
         raise ConfigError("Unsupported", message)
-    plain = config.documents[0].plain()
+    plain = to_value(config.source) if config.source is not None else config.documents[0].plain()
     return of_values([jsonpatch.apply(plain, patch.operations)])
 
 

@@ -160,3 +160,11 @@ def test_every_type_of_the_model_is_known(ahead: bool):
         assert list(kind.fields) == [key.rstrip("?!") for key in known.raw["structs"][name]]
     for kind in known.kinds():
         assert known.document(kind) is not None, kind
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("08", 8), ("017", 15), ("0X10", 16), ("0b11", 3), ("1_0", 10)]
+)
+def test_numbers_are_read_as_talos_reads_them(written: str, meant: int):
+    loaded = config.load(f"machine: {{network: {{interfaces: [{{interface: a, mtu: {written}}}]}}}}\n")
+    assert loaded.main["machine"]["network"]["interfaces"][0]["mtu"] == meant
