@@ -46,7 +46,7 @@ class Performed:
     waits: bool = False
     finalizer_removed: bool = False
     sent: Mapping[str, str] | None = None
-    """`record` texts of the steps that were sent in this pass, by step id."""
+    """`record` texts of the steps that changed something in this pass, by step id."""
 
 
 class Actor:
@@ -84,7 +84,7 @@ class Actor:
             started = time.monotonic()
             outcome = self._step(rule, plan.key, step, live, ports, dry=dry)
             outcomes.append(replace(outcome, seconds=time.monotonic() - started))
-            if step.record is not None and outcome.status == "sent":
+            if step.record is not None and outcome.status in _CHANGES:
                 sent[step.id] = step.record
             if not _is_complete(outcome) if ending else on_node and outcome.status in ("sent", "failed"):
                 break

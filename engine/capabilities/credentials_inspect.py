@@ -1,23 +1,26 @@
 """`talos.credentials.inspect`: whether a talosconfig or kubeconfig still opens the cluster.
 
-Judges by the cluster's own secrets, without a call. Never repeats a part of the credentials.
+Judges by the cluster's own secrets, without a call, and says when the certificate is to be renewed: after three
+quarters of its life, however long that is. Never repeats a part of the credentials.
 Neighbour: `engine.machineconfig.identity`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import CapabilityError
+from engine.base.timestamps import rfc3339
 from engine.base.values import reveal
 from engine.capabilities.contract import Capability
 
 if TYPE_CHECKING:
+    from engine.machineconfig.certificates import Facts
     from engine.machineconfig.identity import Credentials
     from engine.machineconfig.secretsbundle import SecretsBundle
 
+_RENEWED_AT = 0.75
 _OPAQUE = {"type": "string", "x-opaque": True}
 
 
@@ -43,15 +46,15 @@ def inspect(given: Mapping[str, Any], now: float) -> dict[str, Any]:
         found = identity.read_credentials(text)
         facts = certificates.facts(found.client.crt)
         if not _issued_by(found, bundle):
-            return _verdict("OtherIssuer", facts.not_after)
+            return _verdict("OtherIssuer", facts)
     except (ConfigError, certificates.CertificateError):
         return _verdict("Unreadable", None)
     endpoints = given.get("endpoints")
     if endpoints is not None and set(found.endpoints) != set(endpoints):
-        return _verdict("OtherEndpoints", facts.not_after)
+        return _verdict("OtherEndpoints", facts)
     if now >= facts.not_after:
-        return _verdict("Expired", facts.not_after)
-    return _verdict("NotYetValid" if now < facts.not_before else "Valid", facts.not_after)
+        return _verdict("Expired", facts)
+    return _verdict("NotYetValid" if now < facts.not_before else "Valid", facts)
 
 
 def _issued_by(found: Credentials, bundle: SecretsBundle) -> bool:
@@ -65,11 +68,12 @@ def _issued_by(found: Credentials, bundle: SecretsBundle) -> bool:
     )
 
 
-def _verdict(reason: str, not_after: float | None) -> dict[str, Any]:
-    expires = None
-    if not_after is not None:
-        expires = datetime.fromtimestamp(not_after, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"valid": reason == "Valid", "expires": expires, "reason": reason}
+def _verdict(reason: str, facts: Facts | None) -> dict[str, Any]:
+    expires = renew = None
+    if facts is not None:
+        expires = rfc3339(facts.not_after)
+        renew = rfc3339(facts.not_before + _RENEWED_AT * (facts.not_after - facts.not_before))
+    return {"valid": reason == "Valid", "expires": expires, "renew": renew, "reason": reason}
 
 
 CAPABILITY = Capability(
@@ -88,10 +92,11 @@ CAPABILITY = Capability(
     },
     output={
         "type": "object",
-        "required": ["valid", "expires", "reason"],
+        "required": ["valid", "expires", "renew", "reason"],
         "properties": {
             "valid": {"type": "boolean"},
             "expires": {"type": ["string", "null"]},
+            "renew": {"type": ["string", "null"]},
             "reason": {"type": "string"},
         },
         "additionalProperties": False,

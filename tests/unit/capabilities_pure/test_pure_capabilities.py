@@ -134,7 +134,8 @@ def test_a_talosconfig_that_we_write_is_valid_for_a_year():
         "talos.talosconfig", context="demo", endpoints=["10.0.0.2", "10.0.0.1"], identity=Opaque(BUNDLE)
     )
     verdict = inspect(made["text"].reveal(), endpoints=["10.0.0.1", "10.0.0.2"])
-    assert verdict == {"valid": True, "expires": "2027-01-01T00:00:00Z", "reason": "Valid"}
+    assert (verdict["valid"], verdict["reason"]) == (True, "Valid")
+    assert (verdict["renew"], verdict["expires"]) == ("2026-10-01T18:00:00Z", "2027-01-01T00:00:00Z")
     late = inspect(made["text"].reveal(), now=NOW + certificates.YEAR_S)
     assert (late["valid"], late["reason"]) == (False, "Expired")
     assert inspect(made["text"].reveal(), now=NOW - 60)["reason"] == "NotYetValid"
@@ -157,6 +158,15 @@ def test_a_kubeconfig_is_judged_by_the_kubernetes_authority_and_its_server():
     assert inspect(foreign)["reason"] == "OtherIssuer"
 
 
+def test_a_certificate_that_lives_a_day_is_renewed_after_three_quarters_of_that_day():
+    authority = secretsbundle.parse(BUNDLE).kubernetes
+    server = "https://10.5.0.2:6443"
+    text = identity.admin_kubeconfig(authority, cluster="demo", server=server, now=NOW, ttl_s=24 * 3600)
+    # Talos dates it back by ten seconds.
+    verdict = inspect(text)
+    assert (verdict["renew"], verdict["expires"]) == ("2026-01-01T17:59:57Z", "2026-01-02T00:00:00Z")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -168,7 +178,7 @@ def test_a_kubeconfig_is_judged_by_the_kubernetes_authority_and_its_server():
     ],
 )
 def test_credentials_that_are_none_have_their_reason(text: str | None, reason: str):
-    assert inspect(text) == {"valid": False, "expires": None, "reason": reason}
+    assert inspect(text) == {"valid": False, "expires": None, "renew": None, "reason": reason}
 
 
 def test_an_identity_is_made_once_for_all_threads_and_renewed_well_before_its_end():

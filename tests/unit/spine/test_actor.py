@@ -379,6 +379,14 @@ act:
     assert over.server.get("s", SECRET) is None
 
 
+def test_a_record_is_kept_of_a_write_that_changed_something_and_of_no_other(over):
+    text = "act:\n  - {id: s, kube: {apply: ConfigMap, name: rec, data: {a: b}}, record: why}\n"
+    over.server.make()
+    assert over.act(text).sent == {"s": "why"}
+    over.caught_up("rec", CONFIG_MAP)
+    assert over.act(text).sent is None
+
+
 def test_a_record_is_kept_of_what_was_sent_and_of_nothing_else(over):
     text = "act:\n  - {id: s, call: test.change, with: {address: x}, record: digest}\n"
     over.server.make()
