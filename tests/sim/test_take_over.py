@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from engine.simulator.mutations import MUTATING
 from tests.sim.cluster import APPLY, MODE, NAME, RESET, Cluster, quickstart, started
 from tests.sim.older import KINDS, KUBE_VERSION, enable, left_by_another_operator
 from tests.sim.shipped import until
@@ -33,8 +32,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def _mutations(cluster: Cluster) -> list[tuple[str, str]]:
-    """Every call so far that may have changed a machine."""
-    return [(call["method"], call["machine"]) for call in cluster.run.calls() if call["method"] in MUTATING]
+    """Every call so far that may have changed a machine; dry runs are none."""
+    found = cluster.run.control(op="mutations")["mutations"]
+    return [(call["method"], call["machine"]) for call in found]
 
 
 def _change(cluster: Cluster, address: str, value: str) -> None:
@@ -81,6 +81,14 @@ def test_what_a_machine_runs_instead_is_shown_and_applied_only_on_consent(cluste
     for address in MACHINES:
         _change(cluster, address, "7")
     before = _mutations(cluster)
+    for name in MACHINES.values():  # a dry run tells it before anything is taken over
+        status = cluster.get("TalosMachine", name)["status"]
+        cluster.annotate("TalosMachine", name, MODE, "dryrun")
+        until(
+            "a dry run tells what differs",
+            lambda name=name: any("kernel.panic" in note for note in _notes(cluster, name, "DryRun")),
+        )
+        assert cluster.get("TalosMachine", name)["status"] == status
     enable(cluster, "TalosMachine", "TalosControlPlane", "TalosWorker", "TalosCluster")
     for name in MACHINES.values():
         told = cluster.says("TalosMachine", name, "ConfigApplied", "WaitsForConsent")
