@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from engine.simulator import etcd
 from engine.simulator.configuration import NodeConfig
 from engine.simulator.disk import Disk, DiskStore
-from engine.simulator.etcd import EtcdCluster, Member
+from engine.simulator.etcd import EtcdCluster, Member, Restored
 from engine.simulator.membership import cluster_member
 from engine.simulator.resources import ResourceStore
 from engine.simulator.services import ServiceTable
@@ -129,6 +129,20 @@ class Cluster:
         member = Member(etcd.new_member_id(), machine.hostname, machine.address)
         formed = etcd.form(self.id, member)
         self._keep(formed, machine, (formed.key, member.id))
+
+    def restore(self, machine: Node, found: Restored) -> None:
+        """Form a new etcd cluster of this machine alone, with what a snapshot holds."""
+        member = Member(etcd.new_member_id(), machine.hostname, machine.address)
+        formed = etcd.restored(self.id, member, found)
+        self._keep(formed, machine, (formed.key, member.id))
+
+    def put(self, machine: Node, key: str, value: str) -> bool:
+        """Write a key into this machine's etcd; False when it has no member."""
+        found = self.etcd_of(machine)
+        if found is None:
+            return False
+        self._keep(etcd.put(found[0], key, value))
+        return True
 
     def join(self, machine: Node, known: EtcdCluster) -> None:
         """Add this machine as a learner."""

@@ -10,6 +10,9 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
     {"op": "flap", "machine": A, "service": S, "period": SECONDS}   a service fails and recovers again and again
     {"op": "heal", "machine": A}                      the end of all these faults
     {"op": "fail" | "lose-reply" | "reset" | "slow", "machine": A, "method": M, "count": N, ...}   see `faults`
+    {"op": "stream", "machine": A, "method": M, "how": "cut" | "end" | "silent" | "slow" | "corrupt" | "short",
+     "bytes": N, "rate": BYTES_A_SECOND, "count": N}   see `streamfaults`
+    {"op": "put", "machine": A, "key": K, "value": V}  write a key into its etcd
     {"op": "clear-faults"}                            forget these orders about calls
     {"op": "kill", "pid": P, "call": N, "moment": "before" | "after" | "replied"}   SIGKILL at a mutating call
     {"op": "count"}                                   count the mutating calls anew, and kill nobody
@@ -40,6 +43,7 @@ from engine.simulator.fleet import Fleet
 from engine.simulator.interventions import Interventions, Request, describe
 from engine.simulator.machine import Machine
 from engine.simulator.mutations import Mutations
+from engine.simulator.streamfaults import stream_fault
 
 
 class Control:
@@ -92,6 +96,9 @@ def _fault(request: Request) -> Fault:
     seconds = float(request["seconds"]) if slow else 0.0
     if slow and seconds <= 0:
         raise ValueError(f"seconds {seconds}: more than 0")
+    stream = None
+    if effect == "stream":
+        stream = stream_fault(request["how"], int(request.get("bytes", 0)), float(request.get("rate", 0)))
     return Fault(
         effect=effect,
         machine=request.get("machine", "*"),
@@ -100,4 +107,5 @@ def _fault(request: Request) -> Fault:
         message=request.get("message", "ordered failure"),
         count=int(request.get("count", -1 if slow else 1)),
         seconds=seconds,
+        stream=stream,
     )

@@ -14,11 +14,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.base.errors import SettingsError
 from engine.simulator.etcd import EtcdCluster
 from engine.simulator.hardware import DEFAULT_DISKS
+
+DATABASE_BYTES: Final = 2 << 20
+RUINED: Final = ("", 0)
+"""Etcd data that no member can run with, as a recovery leaves them that fails half way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Disk:
     `identity` makes node id and host name stable until a wipe. `installed` is the Talos version
     on the system disk, None while there is none, `system` the name of that disk. `config` is the persisted configuration.
     `etcd` names (cluster key, member id) of the etcd data, None when the data directory is empty.
+    `database_bytes` is the size of these data, and of a snapshot of them.
     `disks` are the disks built into the machine, in the words of `hardware`; no wipe changes them.
     """
 
@@ -36,6 +41,7 @@ class Disk:
     installed: str | None = None
     config: str | None = field(default=None, repr=False)
     etcd: tuple[str, int] | None = None
+    database_bytes: int = DATABASE_BYTES
     meta: Mapping[int, str] = field(default_factory=dict, repr=False)
     images: tuple[str, ...] = ()
     disks: tuple[str, ...] = DEFAULT_DISKS
@@ -48,9 +54,10 @@ def blank_disk(disks: tuple[str, ...]) -> Disk:
 
 
 class DiskStore:
-    """All disks and etcd clusters of one simulator, in `path`."""
+    """All disks and etcd clusters of one simulator, in `path`; beside it `uploads`, snapshots that callers sent."""
 
     def __init__(self, path: Path) -> None:
+        self.uploads = path.parent / "uploads"
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
         try:
@@ -100,6 +107,7 @@ def _disk(state: dict[str, Any]) -> Disk:
         installed=state["installed"],
         config=state["config"],
         etcd=(etcd[0], etcd[1]) if etcd else None,
+        database_bytes=state.get("database_bytes", DATABASE_BYTES),
         meta={int(key): value for key, value in state["meta"].items()},
         images=tuple(state["images"]),
         disks=tuple(state["disks"]),

@@ -88,7 +88,8 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic o
                     meddling = self._meddling(found, peer, path, request)
                     try:
                         await meddling.before(context)
-                        reply = await self._answer(found, fan_out, peer, method, handler, request)
+                        given = meddling.upload(request) if method.client_streaming else request
+                        reply = await self._answer(found, fan_out, peer, method, handler, given)
                     except Refusal as refusal:
                         entry.code = refusal.code.name
                         await meddling.after(entry.code)

@@ -27,7 +27,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class EtcdCluster:
-    """What the members agree on. `key` is unique, `talos_cluster` the id in the configurations."""
+    """What the members agree on. `key` is unique, `talos_cluster` the id in the configurations.
+
+    `keys` are (key, value, revision) of what was written, `revision` grows with each of them and with each
+    change of members or leader; `restored_from` is the key of the cluster whose snapshot it began with.
+    """
 
     key: str
     talos_cluster: str
@@ -36,6 +40,9 @@ class EtcdCluster:
     term: int = 2
     index: int = 8
     alarms: tuple[tuple[int, int], ...] = ()
+    revision: int = 2
+    keys: tuple[tuple[str, str, int], ...] = ()
+    restored_from: str = ""
 
     def member(self, member_id: int) -> Member | None:
         """The member with this id, None when it never was or is no longer one."""
@@ -48,7 +55,36 @@ class EtcdCluster:
     def from_json(cls, state: dict[str, Any]) -> EtcdCluster:
         members = tuple(Member(**member) for member in state["members"])
         alarms = tuple((member, alarm) for member, alarm in state["alarms"])
-        return cls(**{**state, "members": members, "alarms": alarms})
+        keys = tuple((key, value, revision) for key, value, revision in state.get("keys", ()))
+        return cls(**{**state, "members": members, "alarms": alarms, "keys": keys})
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a snapshot holds: the key of the cluster that it was taken of, "" when that is unknown, and its state."""
+
+    key: str
+    revision: int
+    keys: tuple[tuple[str, str, int], ...]
+
+
+def restored(talos_cluster: str, member: Member, found: Restored) -> EtcdCluster:
+    """A new cluster of one that goes on where a snapshot ends: its keys and revision, none of its members."""
+    return replace(
+        form(talos_cluster, member), revision=found.revision, keys=found.keys, restored_from=found.key
+    )
+
+
+def _later(cluster: EtcdCluster) -> EtcdCluster:
+    """One entry more in the log: a change of members or of the leader, and what Kubernetes writes of it."""
+    return replace(cluster, index=cluster.index + 1, revision=cluster.revision + 1)
+
+
+def put(cluster: EtcdCluster, key: str, value: str) -> EtcdCluster:
+    """The cluster after somebody wrote a key."""
+    later = _later(cluster)
+    kept = tuple(item for item in cluster.keys if item[0] != key)
+    return replace(later, keys=(*kept, (key, value, later.revision)))
 
 
 def new_member_id() -> int:
@@ -74,9 +110,7 @@ def may_join(cluster: EtcdCluster, running: Collection[int]) -> bool:
 
 def with_learner(cluster: EtcdCluster, member: Member) -> EtcdCluster:
     """The cluster with one more member, which does not vote yet."""
-    return replace(
-        cluster, members=(*cluster.members, replace(member, learner=True)), index=cluster.index + 1
-    )
+    return replace(_later(cluster), members=(*cluster.members, replace(member, learner=True)))
 
 
 def promoted(cluster: EtcdCluster, member_id: int) -> EtcdCluster:
@@ -84,14 +118,14 @@ def promoted(cluster: EtcdCluster, member_id: int) -> EtcdCluster:
     members = tuple(
         replace(member, learner=False) if member.id == member_id else member for member in cluster.members
     )
-    return replace(cluster, members=members, index=cluster.index + 1)
+    return replace(_later(cluster), members=members)
 
 
 def without(cluster: EtcdCluster, member_id: int, running: Collection[int]) -> EtcdCluster:
     """The cluster after a member left or was removed; a leader that left is replaced at once."""
     members = tuple(member for member in cluster.members if member.id != member_id)
     alarms = tuple(alarm for alarm in cluster.alarms if alarm[0] != member_id)
-    smaller = replace(cluster, members=members, alarms=alarms, index=cluster.index + 1)
+    smaller = replace(_later(cluster), members=members, alarms=alarms)
     return settled(smaller, set(running) - {member_id})
 
 
@@ -114,4 +148,4 @@ def _elected(cluster: EtcdCluster, running: Collection[int]) -> EtcdCluster:
     candidates = [member.id for member in cluster.members if not member.learner and member.id in running]
     if not candidates:
         return cluster
-    return replace(cluster, leader=min(candidates), term=cluster.term + 1, index=cluster.index + 1)
+    return replace(_later(cluster), leader=min(candidates), term=cluster.term + 1)

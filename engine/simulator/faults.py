@@ -1,4 +1,4 @@
-"""What somebody ordered to happen to the next calls of a kind: they fail, lose their reply, or are slow.
+"""What somebody ordered to happen to the next calls of a kind: they fail, lose their reply, are slow, or their stream is spoilt.
 
 Pure bookkeeping. Neighbours: `control` orders, `meddling` asks at each call.
 """
@@ -10,8 +10,13 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import grpc
 
-Effect: TypeAlias = Literal["fail", "lose-reply", "reset", "slow"]
+from engine.simulator.streamfaults import StreamFault
+
+Effect: TypeAlias = Literal["fail", "lose-reply", "reset", "slow", "stream"]
 EFFECTS: Final[tuple[Effect, ...]] = get_args(Effect)
+_FAILURES: Final = frozenset[Effect](("fail", "lose-reply", "reset"))
+_SLOW: Final = frozenset[Effect](("slow",))
+_STREAM: Final = frozenset[Effect](("stream",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,8 @@ class Fault:
     """What meets the next `count` calls (below 0: all of them); `machine` and `method` may be `*`.
 
     `fail` answers with `code` instead of carrying the call out. The others carry it out: `lose-reply`
-    then ends the connection in order, `reset` with a TCP reset, `slow` answers after `seconds`.
+    then ends the connection in order, `reset` with a TCP reset, `slow` answers after `seconds`, and
+    `stream` does to its messages what `stream` says.
     """
 
     effect: Effect
@@ -29,6 +35,7 @@ class Fault:
     message: str = "ordered failure"
     count: int = 1
     seconds: float = 0.0
+    stream: StreamFault | None = None
 
 
 class Faults:
@@ -45,20 +52,21 @@ class Faults:
 
     def delay(self, machine: str, method: str) -> float:
         """How many seconds the reply to this call is held back; counted down."""
-        found = self._take(machine, method, slow=True)
+        found = self._take(machine, method, _SLOW)
         return found.seconds if found else 0.0
 
     def take(self, machine: str, method: str) -> Fault | None:
         """The failure that meets this call, counted down."""
-        return self._take(machine, method, slow=False)
+        return self._take(machine, method, _FAILURES)
 
-    def _take(self, machine: str, method: str, *, slow: bool) -> Fault | None:
+    def stream(self, machine: str, method: str) -> StreamFault | None:
+        """What is done to the messages of this call; counted down."""
+        found = self._take(machine, method, _STREAM)
+        return found.stream if found else None
+
+    def _take(self, machine: str, method: str, effects: frozenset[Effect]) -> Fault | None:
         for index, fault in enumerate(self._ordered):
-            if (
-                (fault.effect == "slow") is slow
-                and fault.machine in ("*", machine)
-                and fault.method in ("*", method)
-            ):
+            if fault.effect in effects and fault.machine in ("*", machine) and fault.method in ("*", method):
                 left = replace(fault, count=fault.count - 1)
                 self._ordered[index : index + 1] = [left] if left.count else []
                 return fault

@@ -12,6 +12,9 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from engine.etcdfile.layout import PAGE
+from engine.simulator.disk import RUINED
+from engine.simulator.etcd import EtcdCluster
 from engine.simulator.flapping import Flapping
 from engine.simulator.fleet import Fleet
 from engine.simulator.hardware import read_disks
@@ -42,6 +45,7 @@ class Interventions:
             "wipe": self._wipe,
             "disks": self._disks,
             "database": self._database,
+            "put": self._put,
             "alarm": self._alarm,
             "unhealthy": self._unhealthy,
         }
@@ -91,7 +95,12 @@ class Interventions:
         machine.write(disks=texts)
 
     async def _database(self, machine: Machine, request: Request) -> None:
-        machine.database_bytes = int(request["bytes"]) // 512 * 512
+        machine.write(database_bytes=int(request["bytes"]) // PAGE * PAGE)
+
+    async def _put(self, machine: Machine, request: Request) -> None:
+        key, value = str(request["key"]), str(request["value"])
+        if machine.cluster is None or not machine.cluster.put(machine, key, value):
+            raise ValueError(f"{machine.address} has no etcd member")
 
     async def _alarm(self, machine: Machine, request: Request) -> None:
         if machine.cluster is None or not machine.cluster.raise_alarm(machine, request["alarm"]):
@@ -104,6 +113,8 @@ class Interventions:
 
 def describe(machine: Machine) -> Mapping[str, Any]:
     """What `list` says of a machine; no secret in it."""
+    member = machine.disk.etcd
+    known = machine.cluster.etcd_of(machine) if machine.cluster is not None else None
     return {
         "address": machine.address,
         "powered": machine.disk.powered,
@@ -118,8 +129,18 @@ def describe(machine: Machine) -> Mapping[str, Any]:
         "type": machine.config.machine_type if machine.config else None,
         "boot_id": machine.boot_id,
         "ready": not unmet_conditions(machine),
-        "etcd_member": f"{machine.disk.etcd[1]:016x}" if machine.disk.etcd else None,
+        "etcd_member": f"{member[1]:016x}" if member and member != RUINED else None,
+        "etcd": None if known is None else _etcd(known[0]),
         "services": {service.id: service.state for service in machine.services.all()},
+    }
+
+
+def _etcd(known: EtcdCluster) -> Mapping[str, Any]:
+    return {
+        "cluster": known.key,
+        "restored_from": known.restored_from or None,
+        "revision": known.revision,
+        "keys": {key: value for key, value, _ in known.keys},
     }
 
 

@@ -14,12 +14,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from engine.machineconfig.certificates import Pair, issue_server_certificate, maintenance_certificate
+from engine.simulator.cluster import Cluster
 from engine.simulator.configuration import read_config, version_of_image
+from engine.simulator.disk import RUINED
 from engine.simulator.installing import NoDisk, choose
 from engine.simulator.machine import Machine, Order
+from engine.simulator.recovery import recover
 from engine.simulator.services import BASE
 from engine.simulator.tls import server_context
 
+REMOVED: Final = "the member has been permanently removed from the cluster"
+LEFT_OVER: Final = "the data directory holds no database that etcd can open"
 RENEWAL_S: Final = 12 * 3600.0
 STOPPED_IN_ORDER: Final = ("kubelet", "etcd", "cri", "trustd")
 
@@ -149,13 +154,18 @@ async def _run_etcd(machine: Machine) -> None:
     await cluster.wait(lambda: machine.services.is_running("cri"))
     machine.services.move("etcd", "Preparing", "Running pre state")
     while machine.disk.etcd is None:
-        await cluster.wait(lambda: machine.disk.etcd is not None or cluster.joinable() is not None)
-        if machine.disk.etcd is None and (known := cluster.joinable()) is not None:
+        await cluster.wait(lambda: _may_begin(machine, cluster))
+        if machine.recovery is not None:
+            await recover(machine, cluster)
+        elif machine.disk.etcd is None and (known := cluster.joinable()) is not None:
             cluster.join(machine, known)
+    if machine.services.state("etcd") == "Failed":
+        await asyncio.Event().wait()
     await pace.pause(timing.etcd_start)
     found = cluster.etcd_of(machine)
     if found is None:
-        machine.services.move("etcd", "Failed", "the member has been permanently removed from the cluster")
+        ruined = machine.disk.etcd == RUINED
+        machine.services.move("etcd", "Failed", LEFT_OVER if ruined else REMOVED)
         await asyncio.Event().wait()
         return
     machine.services.move("etcd", "Running", "Started task etcd")
@@ -163,6 +173,13 @@ async def _run_etcd(machine: Machine) -> None:
         await pace.pause(timing.etcd_promote)
         cluster.promote(machine)
     await cluster.wait(lambda: machine.services.is_well("etcd"))
+
+
+def _may_begin(machine: Machine, cluster: Cluster) -> bool:
+    """Whether etcd has something to begin with; after a recovery that failed, only another Bootstrap."""
+    if machine.disk.etcd is not None or machine.recovery is not None:
+        return True
+    return machine.services.state("etcd") != "Failed" and cluster.joinable() is not None
 
 
 async def _join_kubernetes(machine: Machine) -> None:
@@ -229,6 +246,7 @@ async def _reset(machine: Machine, order: Order) -> None:
     if order.wipe_all:
         machine.wipe(keep_system=order.keep_system)
     else:
+        machine.upload.unlink(missing_ok=True)
         machine.write(etcd=None, images=())
     machine.sequence("reset", "STOP", order.actor)
     if not order.reboot:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal, TypeAlias
 
@@ -47,6 +48,13 @@ class Order:
     image: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A Bootstrap that recovers was accepted, and etcd has not begun with it; `check`: the digest has to be right."""
+
+    check: bool
+
+
 class Machine:
     """State of one machine. `medium` is the Talos version it boots from while nothing is installed.
 
@@ -75,7 +83,6 @@ class Machine:
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.shown = asyncio.Event()
         self.fault: Fault = ""
-        self.database_bytes = 2 << 20
         self.config: NodeConfig | None = None
         self.cluster: Cluster | None = None
         self._refreshing = False
@@ -94,9 +101,14 @@ class Machine:
         self.static_pods = False
         self.node_ready = False
         self.busy = ""
-        self.snapshot_uploaded = False
+        self.recovery: Recovery | None = None
         self.config = None
         self.announced: tuple[str, list[tuple[str, str]]] | None = None
+
+    @property
+    def upload(self) -> Path:
+        """Where a snapshot lies that was uploaded for a recovery; as real ones, on the disk that a reset wipes."""
+        return self.site.store.uploads / f"{self.address}.db"
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -192,7 +204,8 @@ class Machine:
         fresh = blank_disk(self.disk.disks)
         if keep_system:
             fresh = replace(fresh, installed=self.disk.installed, system=self.disk.system)
-        names = ("identity", "installed", "system", "config", "etcd", "meta", "images")
+        names = ("identity", "installed", "system", "config", "etcd", "database_bytes", "meta", "images")
+        self.upload.unlink(missing_ok=True)
         self.write(**{name: getattr(fresh, name) for name in names})
 
     def sequence(self, name: str, action: str, actor: str = "", error: str = "") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -19,8 +19,11 @@ from engine.simulator.faults import Faults
 from engine.simulator.machine import Machine
 from engine.simulator.mutations import Mutations
 from engine.simulator.refusal import Refusal
+from engine.simulator.streamfaults import spoilt
 
 Item = TypeVar("Item")
+_TO_THE_SOCKET_S: Final = 0.05
+"""What was handed to gRPC is on its socket by then."""
 
 
 class Meddling:
@@ -33,6 +36,7 @@ class Meddling:
         self._mutation, self._kill = mutations.receive(target, method, request, _etcd(peer.machine))
         self._fault = faults.take(peer.machine.address, method)
         self._delay = faults.delay(peer.machine.address, method)
+        self._stream = faults.stream(peer.machine.address, method)
 
     async def before(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Ask this before anything is carried out. Raises the Refusal that was ordered."""
@@ -60,6 +64,8 @@ class Meddling:
         if self._delay:
             await asyncio.sleep(self._delay)
             self._delay = 0.0
+        if self._stream is not None:
+            items = spoilt(items, self._stream, self._cut)
         held: list[Item] = []
         last_stays = self._kills("after") or self._loses("OK")
         try:
@@ -74,6 +80,18 @@ class Meddling:
             if self._mutation is not None:
                 self._mutation.code = grpc.StatusCode.CANCELLED.name
             raise
+
+    def upload(self, messages: AsyncIterator[Item]) -> AsyncIterator[Item]:
+        """The messages of a client stream, as they are let through to the machine."""
+        return messages if self._stream is None else spoilt(messages, self._stream, self._cut)
+
+    async def _cut(self) -> NoReturn:
+        """End the connection once what was let through has left."""
+        left = asyncio.Event()
+        await asyncio.sleep(_TO_THE_SOCKET_S)
+        self._peer.relay.when_sent(left.set)
+        await left.wait()
+        await self._hang()
 
     def _kills(self, moment: str) -> bool:
         return self._kill is not None and self._kill.moment == moment

@@ -61,6 +61,11 @@ class ServiceTable:
     def get(self, name: str) -> Service | None:
         return self._services.get(name)
 
+    def state(self, name: str) -> str:
+        """The state of a service, "" of one that is not loaded."""
+        service = self._services.get(name)
+        return service.state if service is not None else ""
+
     def is_running(self, name: str) -> bool:
         service = self._services.get(name)
         return service is not None and service.running

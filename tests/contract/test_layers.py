@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "engine.patience",
     ),
     ("engine.series", "engine.process_metrics", "engine.listener"),
-    ("engine.protocol", "engine.health"),
+    ("engine.protocol", "engine.health", "engine.etcdfile"),
     ("engine.machineconfig", "engine.ports.kube", "engine.ports.talos"),
     ("engine.capabilities", "engine.watch"),
     ("engine.ruleset",),
@@ -50,7 +50,13 @@ The spine's hops stand in one line from `observe` to `measure`: none of them kno
 
 PRODUCTS = ("engine.simulator", "engine.standalone")
 """Programs of their own that travel with the engine."""
-PRODUCTS_MAY_USE = ("engine.base", "engine.protocol", "engine.machineconfig", "engine.ports.talos")
+PRODUCTS_MAY_USE = (
+    "engine.base",
+    "engine.etcdfile",
+    "engine.protocol",
+    "engine.machineconfig",
+    "engine.ports.talos",
+)
 BESIDES = {"engine.simulator": ("engine.standalone",)}
 """The clusters of the simulator have a Kubernetes API: the embedded one."""
 PRODUCTS_USED_BY = ("engine.cli", "engine.app", "engine.companion", "engine.embedded")

@@ -1,21 +1,25 @@
 """The etcd group of MachineService (talos-api 1.4) and Bootstrap.
 
-Membership changes happen in `cluster`; here are the guards, the words and the shapes. A snapshot
-leaves in messages of 1 KiB, as from a real machine, with the SHA-256 trailer.
+Membership changes happen in `cluster`, recoveries in `recovery`; here are the guards, the words and the shapes.
+A snapshot leaves in messages of 1 KiB, as from a real machine, with the SHA-256 trailer; a learner gives one, too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from typing import Final
 
 import grpc
 
+from engine.etcdfile.layout import PAGE
 from engine.simulator import etcd as rules
 from engine.simulator.api.call import Call, Handler, Value, control_plane_only, one
 from engine.simulator.cluster import Cluster
+from engine.simulator.database import database_pages
 from engine.simulator.etcd import EtcdCluster, Member
+from engine.simulator.machine import Recovery
 from engine.simulator.refusal import Refusal, invalid, precondition, unknown
 
 MESSAGE_BYTES: Final = 1024
@@ -31,12 +35,14 @@ async def _bootstrap(call: Call) -> Value:
         raise precondition("bootstrap is not available yet")
     if not machine.config.etcd:
         raise invalid("etcd is not configured, bootstrap is not possible")
-    if machine.disk.etcd is not None:
+    if machine.disk.etcd is not None or machine.recovery is not None:
         raise Refusal(grpc.StatusCode.ALREADY_EXISTS, "etcd data directory is not empty")
-    if call.request.recover_etcd and not machine.snapshot_uploaded:
-        raise precondition("no snapshot was uploaded for the recovery of etcd")
-    machine.snapshot_uploaded = False
-    machine.cluster.bootstrap(machine)
+    if call.request.recover_etcd:
+        # Answered before anybody looks at the snapshot: what is wrong with it shows in the service.
+        machine.recovery = Recovery(check=not call.request.recover_skip_hash_check)
+        machine.touch_cluster()
+    else:
+        machine.cluster.bootstrap(machine)
     return one()
 
 
@@ -65,7 +71,7 @@ def _member(member: Member) -> Value:
 async def _status(call: Call) -> Value:
     control_plane_only(call, "etcd status")
     cluster, known, member = _local(call)
-    size = call.machine.database_bytes
+    size = call.machine.disk.database_bytes
     quorate = rules.has_quorum(known, cluster.running(known.key))
     status = {
         "member_id": member.id,
@@ -106,7 +112,8 @@ async def _disarm(call: Call) -> Value:
 async def _defragment(call: Call) -> Value:
     control_plane_only(call, "etcd defragment")
     _local(call)
-    call.machine.database_bytes = max(call.machine.database_bytes // 1024 * 512, 1 << 20)
+    smaller = call.machine.disk.database_bytes // 2 // PAGE * PAGE
+    call.machine.write(database_bytes=max(smaller, 1 << 20))
     return one()
 
 
@@ -143,24 +150,32 @@ async def _remove(call: Call) -> Value:
 async def _snapshot(call: Call) -> AsyncIterator[Value]:
     control_plane_only(call, "etcd snapshot")
     _, known, _ = _local(call)
-    digest, left = hashlib.sha256(), call.machine.database_bytes
-    block = hashlib.shake_256(known.key.encode()).digest(64 * MESSAGE_BYTES)
-    while left > 0:
-        part = block[: min(left, len(block))]
+    digest = hashlib.sha256()
+    for part in database_pages(known, call.machine.disk.database_bytes):
         digest.update(part)
-        left -= len(part)
         for start in range(0, len(part), MESSAGE_BYTES):
             yield {"bytes": part[start : start + MESSAGE_BYTES]}
     yield {"bytes": digest.digest()}
 
 
 async def _recover(call: Call) -> Value:
-    control_plane_only(call, "etcd recover")
-    service = call.machine.services.get("etcd")
-    if service is None or service.state != "Preparing":
+    machine = call.machine
+    # Talos asks whether /var is there, which is so once CRI runs; a running etcd is no obstacle to an upload.
+    if machine.busy or not machine.services.is_running("cri"):
         raise precondition("etcd service is not ready for recovery yet")
-    async for _ in call.request:
-        call.machine.snapshot_uploaded = True
+    control_plane_only(call, "etcd recover")
+    whole = False
+    try:
+        machine.upload.parent.mkdir(mode=0o700, exist_ok=True)
+        with machine.upload.open("wb") as file:
+            async for message in call.request:
+                file.write(message.bytes)
+            file.flush()
+            os.fsync(file.fileno())
+        whole = True
+    finally:
+        if not whole:
+            machine.upload.unlink(missing_ok=True)
     return one()
 
 

@@ -84,6 +84,17 @@ class Client:
         )
         return stub(to_message(found, value or {}), timeout=timeout)  # type: ignore[no-any-return]
 
+    def upload(self, method: str, values: Iterator[Mapping[str, Any]], timeout: float = 20) -> Any:
+        """The reply to a client stream of these messages."""
+        found = methods()[method]
+        stub = self._channel.stream_unary(
+            f"/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_class(found.output.full_name).FromString,
+        )
+        kind = message_class(found.input.full_name)
+        return stub((kind(**value) for value in values), timeout=timeout)
+
     def close(self) -> None:
         self._channel.close()
         with suppress(OSError):

@@ -174,8 +174,3 @@ def test_an_alarm_is_listed_until_it_is_disarmed(cluster: Simulation) -> None:
         after = client.call("machine.MachineService/EtcdAlarmList")["messages"][0]["member_alarms"]
     assert [alarm["alarm"] for alarm in alarms] == ["NOSPACE"]
     assert after == []
-
-
-def test_etcd_is_recovered_from_an_uploaded_snapshot(cluster: Simulation) -> None:
-    address = cluster.addresses[0]
-    assert "FAILED_PRECONDITION" in refused(cluster, address, "machine.MachineService/EtcdRecover")
