@@ -64,7 +64,7 @@ def load_asked(text: str) -> Asked:
     return Asked(
         Cluster(
             name=_text(_required(raw, "clusterName"), "clusterName"),
-            endpoint=_text(_required(raw, "endpoint"), "endpoint"),
+            endpoint=_text(raw.get("endpoint", ""), "endpoint"),
             version=_text(raw.get("contract", ""), "contract"),
             kubernetes=_text(raw.get("kubernetesVersion", ""), "kubernetesVersion").removeprefix("v"),
             sans=read.pop("sans", ()),

@@ -5,6 +5,8 @@ Never builds a document. Neighbours: `generate` (v1alpha1), `generate_kubernetes
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.machineconfig.cluster import Cluster
@@ -12,6 +14,8 @@ from engine.machineconfig.cluster import Cluster
 DOMAIN: Final = "cluster.local"
 POD_SUBNETS: Final = ("10.244.0.0/16",)
 SERVICE_SUBNETS: Final = ("10.96.0.0/12",)
+_POD_SUBNETS_6: Final = ("fc00:db8:10::/56",)
+_SERVICE_SUBNETS_6: Final = ("fc00:db8:20::/112",)
 CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
 EXCLUDE_BALANCER: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 _KUBELET: Final = "ghcr.io/siderolabs/kubelet"
@@ -45,8 +49,18 @@ def kubelet_image(cluster: Cluster) -> dict[str, str]:
 
 def networks(cluster: Cluster) -> dict[str, Any]:
     """The DNS domain and the subnets."""
+    pods, services = _default_subnets(cluster.endpoint)
     return {
         "dnsDomain": DOMAIN if cluster.domain is None else cluster.domain,
-        "podSubnets": list(cluster.pod_subnets or POD_SUBNETS),
-        "serviceSubnets": list(cluster.service_subnets or SERVICE_SUBNETS),
+        "podSubnets": list(cluster.pod_subnets or pods),
+        "serviceSubnets": list(cluster.service_subnets or services),
     }
+
+
+def _default_subnets(endpoint: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Those of IPv6 where the endpoint is nothing but such an address (talos-config-rules 4)."""
+    try:
+        ipaddress.IPv6Address(endpoint)
+    except ValueError:
+        return POD_SUBNETS, SERVICE_SUBNETS
+    return _POD_SUBNETS_6, _SERVICE_SUBNETS_6

@@ -26,7 +26,7 @@ from engine.machineconfig.config import (
 from engine.machineconfig.contracts import older
 from engine.machineconfig.emit import write_documents
 from engine.machineconfig.errors import ConfigError
-from engine.machineconfig.generate import Role, base_config
+from engine.machineconfig.generate import Role, base_config, check_endpoint
 from engine.machineconfig.installdisk import selects_disk
 from engine.machineconfig.nodes import from_value
 from engine.machineconfig.patch import apply, load_patch, patch_of
@@ -71,6 +71,7 @@ def render(
     """
     try:
         cluster = load_cluster(cluster_text)
+        check_endpoint(cluster.endpoint)
         contract = older(cluster.version, version)
     except ConfigError as error:
         return Fault("", error.path, error.reason, error.message)

@@ -16,7 +16,7 @@ from engine.machineconfig.asked import Asked
 from engine.machineconfig.checks import Problem
 from engine.machineconfig.config import load_plain
 from engine.machineconfig.errors import ConfigError
-from engine.machineconfig.generate import Role
+from engine.machineconfig.generate import Role, check_endpoint
 from engine.machineconfig.identity import ADMIN, talosconfig
 from engine.machineconfig.redact import redacted
 from engine.machineconfig.render import Fault, Rendered, assembled, render, steps_of, steps_of_files
@@ -93,8 +93,12 @@ def render_asked(
     config = assembled(asked.cluster, secrets.bundle, role, [*own, *steps_of_files(files)])
     if isinstance(config, Fault):
         return config
-    verdict = validate(config, mode="metal" if disk else "cloud")
-    return Answer(config.text(), redacted(config), verdict.errors)
+    problems = validate(config, mode="metal" if disk else "cloud").errors
+    try:
+        check_endpoint(asked.cluster.endpoint)
+    except ConfigError as error:
+        problems = (Problem(error.path, error.message), *problems)
+    return Answer(config.text(), redacted(config), problems)
 
 
 def talosconfig_of(asked: Asked, secrets: Secrets, *, now: float) -> Answer:

@@ -151,6 +151,8 @@ def url(text: str) -> str:
     if parts.netloc and re.search(r"[<>\" ]", parts.netloc):
         raise ValueError("not a URL: the host holds a character that is not allowed")
     _ = parts.port
+    if not parts.netloc and not parts.path and parts.scheme:
+        text = text.replace("://", ":", 1)
     escaped = quote(parts.path, safe="/%:@!$&'()*+,;=~-._[]")
     return text if escaped == parts.path else urlunsplit(parts._replace(path=escaped))
 
