@@ -64,6 +64,12 @@ def _refused(fault: Fault) -> dict[str, Any]:
     return {"text": None, "redacted": None, "digest": None, "asked": None, "error": error}
 
 
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set to something: a field that a later version knows, and nobody has set, makes no other wish."""
+    nothing: tuple[Any, ...] = (None, False, "", "{}", (), [], {}, "cluster.local")
+    return {key: value for key, value in fields.items() if value not in nothing}
+
+
 def _asked(given: Mapping[str, Any], whole_text: str | None) -> str:
     """Thirty-two hex digits over the wish, once it is known to make a configuration."""
     from engine.machineconfig.cluster import load_cluster
@@ -72,9 +78,9 @@ def _asked(given: Mapping[str, Any], whole_text: str | None) -> str:
     if whole_text is not None:
         wish = [whole_text.strip()]
     else:
-        cluster = asdict(load_cluster(reveal(given["cluster"])))
-        machine = reveal(given.get("machine")) or {}
-        wish = [given["role"], cluster, reveal(given["secrets"]), machine, given.get("version") or ""]
+        cluster, machine = load_cluster(reveal(given["cluster"])), reveal(given.get("machine")) or {}
+        said = _said(asdict(cluster)), _said(machine)
+        wish = [given["role"], *said, reveal(given["secrets"]), given.get("version") or ""]
     text = json.dumps(wish, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -222,6 +222,12 @@ def test_what_was_asked_for_is_the_same_on_every_disk_and_at_every_address():
         assert asked(**same) == asked(), same
 
 
+def test_what_is_left_as_it_is_by_default_makes_no_other_wish():
+    default = json.dumps({**json.loads(cluster()), "clusterDomain": "cluster.local", "cni": {}})
+    for same in ({"cluster": default}, {"machine": {}}, {"machine": {"wipe": False, "configPatches": []}}):
+        assert asked(**same) == asked(), same
+
+
 def test_any_other_wish_is_another_one():
     described = json.loads(cluster())
     wishes = [

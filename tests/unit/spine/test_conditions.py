@@ -103,3 +103,21 @@ conditions:
 """
     assert decided(text, a=BAD).condition("Idle").status == "True"
     assert decided(text, a=GOOD).condition("Idle").status == "False"
+
+
+COUNTS = """
+observe:
+  a: {call: test.read, with: {of: a}}
+conditions:
+  - type: Fine
+    counts: ${obs.a.text != 'left so'}
+    is: ${obs.a.text == 'good'}
+"""
+
+
+@pytest.mark.parametrize(
+    ("a", "ready"),
+    [(GOOD, "True"), (BAD, "False"), ({"text": "left so"}, "True"), (FAILED, "Unknown")],
+)
+def test_whether_a_condition_counts_may_be_a_test_and_unknown_counts(a, ready):
+    assert decided(COUNTS, a=a).condition("Ready").status == ready
