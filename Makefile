@@ -104,6 +104,14 @@ bench: setup ## Measure passes, memory and bring-up; prints a table
 proto: setup ## Compile schemas/talos/*.proto into the descriptors that the engine loads
 	$(BIN)/python -m engine.protocol.compile
 
+.PHONY: dashboards
+dashboards: setup ## Write grafana/*.json and the alert rules anew from their sources
+	$(BIN)/python -m engine.boards
+
+.PHONY: custom-dashboard
+custom-dashboard: setup ## Write the dashboard of grafana/custom-metrics/config.yaml anew
+	$(BIN)/python -m engine.boards custom
+
 .PHONY: talos-model
 talos-model: ## Ask Talos's own library (tests/talos-model/go.mod pins it) for the model of its configurations; needs Go
 	cd tests/talos-model && GOTOOLCHAIN=local go run . model >.config-model.json

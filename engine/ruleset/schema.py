@@ -27,6 +27,13 @@ SCHEMAS: Final = {
     "Part": "part.schema.json",
     "EngineMetrics": "enginemetrics.schema.json",
 }
+"""Kinds of files that the engine runs by."""
+BOARD_SCHEMAS: Final = {
+    "Dashboard": "dashboard.schema.json",
+    "CustomMetrics": "custommetrics.schema.json",
+    "Alerting": "alerting.schema.json",
+}
+"""Kinds of files about what is made of the metrics; none of them is a rule."""
 _SELECTORS: Final = (
     "talos", "cosi", "kube", "call", "children", "rollout", "get", "list", "apply", "create", "patch", "delete", "type",
 )  # fmt: skip
@@ -47,11 +54,12 @@ def check_shape(root: Node, kind: str, report: Report) -> frozenset[Path]:
 
 @cache
 def _validator(kind: str) -> Draft202012Validator:
-    schemas = {name: json.loads(asset("schemas", name).read_text("utf-8")) for name in SCHEMAS.values()}
+    files = {**SCHEMAS, **BOARD_SCHEMAS}
+    schemas = {name: json.loads(asset("schemas", name).read_text("utf-8")) for name in files.values()}
     registry: Registry[Any] = Registry().with_resources(
         (name, Resource.from_contents(schema)) for name, schema in schemas.items()
     )
-    return Draft202012Validator(schemas[SCHEMAS[kind]], registry=registry)
+    return Draft202012Validator(schemas[files[kind]], registry=registry)
 
 
 def _report(error: ValidationError, root: Node, path: Path, report: Report) -> None:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.machineconfig", "engine.ports.kube", "engine.ports.talos"),
     ("engine.capabilities", "engine.watch"),
     ("engine.ruleset",),
-    ("engine.conditions",),
+    ("engine.conditions", "engine.boards"),
     ("engine.evaluate",),
     ("engine.decide", "engine.nodes", "engine.samples"),
     ("engine.observe", "engine.act", "engine.report", "engine.measure"),
