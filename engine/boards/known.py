@@ -59,7 +59,7 @@ def _of_metric(metric: MetricRule) -> Iterator[Series]:
 
 
 def _of_process() -> Iterator[Series]:
-    text = process_text()().decode()
+    text = process_text()("text").decode()
     labels = {
         name: frozenset(re.findall(r"(\w+)=", inside)) - {"le"} for name, inside in _LABELS.findall(text)
     }
