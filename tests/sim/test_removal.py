@@ -128,3 +128,26 @@ def test_a_machine_that_etcd_needs_stays_though_it_is_taken_off_and_deleted_unti
     cluster.ready("TalosControlPlane")
     assert members(cluster) - {"2"} == {"1", "5"}  # the dead one still has its disk
     assert cluster.calls(RESET)[before[0] :] == ["127.0.1.4"]
+
+
+def test_a_listed_machine_whose_object_is_deleted_is_wiped_and_installed_anew(cluster: Cluster) -> None:
+    first = f"{NAME}-127.0.1.1"  # where the kubeconfig leads: another server is asked to delete its Node
+    before = cluster.get("TalosMachine", first)["metadata"]["uid"]
+    node = cluster.run.machines()["127.0.1.1"]["hostname"]
+    resets = len(cluster.calls(RESET))
+    cluster.delete("TalosMachine", first)
+    until(
+        "it is made anew",
+        lambda: (
+            (cluster.find("TalosMachine", first) or {"metadata": {"uid": before}})["metadata"]["uid"]
+            != before
+        ),
+    )
+    until(
+        "it is back in etcd",
+        lambda: cluster.run.machines()["127.0.1.1"]["etcd_member"] and cluster.is_ready("TalosControlPlane"),
+        deadline_s=60,
+    )
+    assert cluster.calls(RESET)[resets:] == ["127.0.1.1"]
+    notes = [event["note"] for event in cluster.events() if event["reason"] == "NodeDeleted"]
+    assert any(node in note for note in notes), notes
