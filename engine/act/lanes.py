@@ -38,11 +38,8 @@ class Lanes:
         self._released: set[Lane] = set()
         self._taken: dict[Lane, float] = {}
 
-    def take(self, lane: Lane, owner: Mapping[str, Any] | None = None) -> bool:
-        """Take the lane for its holder; True when it is held now, also when it was before.
-
-        `owner` is the holder as an API object: when it goes, what is left of the lane goes with it.
-        """
+    def take(self, lane: Lane) -> bool:
+        """Take the lane for its holder; True when it is held now, also when it was before."""
         # Noted before it is taken, so that no other pass gives it back meanwhile.
         now = self._clock()
         with self._lock:
@@ -52,7 +49,7 @@ class Lanes:
             self._taken[lane] = now
         held = False
         try:
-            held = self._take(lane, owner)
+            held = self._take(lane)
         finally:
             if not held:
                 self._unnote(lane, before)
@@ -95,11 +92,12 @@ class Lanes:
             else:
                 self._taken[lane] = before
 
-    def _take(self, lane: Lane, owner: Mapping[str, Any] | None) -> bool:
+    def _take(self, lane: Lane) -> bool:
         key = _lease(lane)
         metadata: dict[str, Any] = {"name": key.name, "namespace": key.namespace}
-        if owner is not None:
-            metadata["ownerReferences"] = [owner_reference(owner, controller=False)]
+        with suppress(Missing):
+            holder = self._client.get(lane.holder)
+            metadata["ownerReferences"] = [owner_reference(holder, controller=False)]
         body = {"metadata": metadata, "spec": {"holderIdentity": _identity(lane.holder)}}
         try:
             self._client.create(LEASE, key.namespace, body)

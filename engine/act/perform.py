@@ -114,7 +114,7 @@ class Actor:
         self, rule: Rule, key: Key, step: PlannedStep, live: Mapping[str, Any], ports: Ports, *, dry: bool
     ) -> Outcome:
         try:
-            if step.lane is not None and not dry and not self._lanes.take(step.lane, live):
+            if step.lane is not None and not dry and not self._lanes.take(step.lane):
                 message = f"{self._lanes.holder(step.lane)} is being changed"
                 return Outcome(id=step.id, item=step.item, status="waiting", message=message)
             if isinstance(step.effect, KubeWrite):

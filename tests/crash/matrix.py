@@ -11,6 +11,7 @@ import queue
 import random
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,21 +122,15 @@ def run_all(
     for trial in trials:
         waiting.put(trial)
     verdicts: list[Verdict] = []
-    errors: list[Exception] = []
     lock = threading.Lock()
 
     def work(slot: Slot) -> None:
-        while not enough() and not errors:
+        while not enough():
             try:
                 trial = waiting.get_nowait()
             except queue.Empty:
                 return
-            try:
-                verdict = slot.run(trial, known[trial.scenario.name])
-            except Exception as error:  # noqa: BLE001  raised again once the other slots have ended
-                error.add_note(f"in the trial {trial}")
-                errors.append(error)
-                return
+            verdict = _one(slot, trial, known[trial.scenario.name])
             with lock:
                 verdicts.append(verdict)
                 told(verdict)
@@ -145,6 +140,14 @@ def run_all(
         thread.start()
     for thread in threads:
         thread.join()
-    if errors:
-        raise errors[0]
     return verdicts
+
+
+def _one(slot: Slot, trial: Trial, reference: Reference) -> Verdict:
+    """The verdict on one trial; one that could not be carried out has not held."""
+    began = time.monotonic()
+    try:
+        return slot.run(trial, reference)
+    except Exception as error:  # noqa: BLE001  one trial less is no reason to lose all others
+        said = f"not carried out: {type(error).__name__}: {error}"
+        return Verdict(trial, (said,), (), time.monotonic() - began, reference)

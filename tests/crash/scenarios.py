@@ -68,6 +68,12 @@ def _change(world: World, scenario: Scenario) -> None:
     world.apply(changed)
 
 
+def _shrink(world: World, scenario: Scenario) -> None:
+    shrunk = scenario.document(world.prefix)
+    shrunk["spec"]["controlPlane"]["metalSpec"]["machines"].pop()
+    world.apply(shrunk)
+
+
 def _remove(world: World, scenario: Scenario) -> None:
     world.delete(scenario.document(world.prefix))
 
@@ -99,6 +105,14 @@ def _ready(sight: Sight) -> str:
     return _lanes_free(sight)
 
 
+def _smaller(sight: Sight) -> str:
+    free = [each for each in sight.machines if each["stage"] == "maintenance"]
+    members = [each for each in sight.machines if each["etcd_member"]]
+    if not free or len(members) + len(free) != len(sight.machines):
+        return f"{len(members)} machines are members, {len(free)} wiped"
+    return _ready(sight)
+
+
 def _gone(sight: Sight) -> str:
     left = [f"{each['kind']} {each['metadata']['name']}" for each in sight.objects if each["kind"] in OURS]
     if left:
@@ -118,6 +132,7 @@ SCENARIOS = {
         Scenario("bringup", 1, 1, None, _bring_up, _ready, slowest=0.5),
         Scenario("quorum", 3, 0, None, _bring_up, _ready, measured=False),
         Scenario("change", 3, 0, "quorum", _change, _ready, slowest=0.3),
+        Scenario("shrink", 3, 0, "quorum", _shrink, _smaller, slowest=0.04),
         Scenario("removal", 1, 1, "bringup", _remove, _gone, slowest=0.04),
         Scenario("single", 1, 0, None, _bring_up, _ready, measured=False),
         Scenario("regret", 1, 0, "single", _change, _gone, later=_regret, measured=False, races=True),

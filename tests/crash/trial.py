@@ -9,7 +9,6 @@ as normal and watches lag by 0.3 s. Neighbours: `matrix` makes trials, `world` i
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from tests.crash.canonical import canonical, differences
 from tests.crash.effects import effects
 from tests.crash.invariants import CHECKS
+from tests.crash.nursery import Child
 from tests.crash.program import PERIOD_S, PERIODS
 from tests.crash.record import Record, look, read
 from tests.crash.scenarios import SCENARIOS, Scenario
@@ -134,7 +134,7 @@ def _kill_one_after_the_other(trial: Trial, world: World) -> None:
     world.start_engine()
 
 
-def _killed(trial: Trial, world: World, engine: subprocess.Popen[bytes], kill: Kill) -> bool:
+def _killed(trial: Trial, world: World, engine: Child, kill: Kill) -> bool:
     """Wait until the engine is killed; False when all was done before its call came."""
     end, calm, last = time.monotonic() + LONGEST_S, 0.0, None
     while engine.poll() is None and time.monotonic() < end:
@@ -149,15 +149,17 @@ def _killed(trial: Trial, world: World, engine: subprocess.Popen[bytes], kill: K
 
 def _come_to_rest(trial: Trial, world: World) -> list[str]:
     """Wait until all is done and nothing is written for five periods (O4, O6)."""
-    end, calm, last, why, later = time.monotonic() + LONGEST_S, 0.0, None, "?", False
+    end, calm, last, why = time.monotonic() + LONGEST_S, 0.0, None, "?"
+    later = works = False
     while time.monotonic() < end:
         assert world.engine is not None
         if world.engine.poll() is not None:
-            return [f"O5: the engine ended by itself with {world.engine.returncode}"]
+            return [f"O5: the engine ended by itself with {world.engine.poll()}"]
+        works = works or world.engine_works()
         sight = look(world)
         later = later or trial.scenario.later(world, trial.scenario, sight)
         why = trial.scenario.done(sight) if later else "the user has not done all that he wants to"
-        if sight.activity != last or why:
+        if sight.activity != last or why or not works:
             calm, last = time.monotonic(), sight.activity
         elif time.monotonic() - calm > _QUIET_S:
             return []
@@ -165,9 +167,10 @@ def _come_to_rest(trial: Trial, world: World) -> list[str]:
     return [f"O6: not done within {LONGEST_S:g} s: {why}" if why else "O4: it does not come to rest"]
 
 
-def _stopped(world: World) -> int:
+def _stopped(world: World) -> int | None:
     assert world.engine is not None
-    return world.engine.returncode if world.engine.poll() is not None else world.stop_engine()
+    code = world.engine.poll()
+    return world.stop_engine() if code is None else code
 
 
 def _judged(trial: Trial, record: Record, world: World, reference: Reference | None) -> list[str]:

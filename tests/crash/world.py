@@ -11,15 +11,16 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.base.kinds import Key
 from engine.ports.kube.client import KubeClient
+from tests.crash.nursery import Child, start
 from tests.crash.program import ROOT, Program
 
 _USER = "somebody"
@@ -49,8 +50,9 @@ class World:
         self.folder = folder
         self.prefix = prefix(slot)
         self._program = program
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.engine: subprocess.Popen[bytes] | None = None
+        self._probes = f"{self.prefix}.250:8081"
+        self._children: list[Child] = []
+        self.engine: Child | None = None
         self._client: KubeClient | None = None
         self.calls = {"api": [], "machines": []}
 
@@ -72,15 +74,15 @@ class World:
                 shutil.copytree(snapshot / part, self.folder / part, ignore=_VOLATILE)
             else:
                 (self.folder / part).mkdir()
-        python = (sys.executable, "-m")
         self._run(
             "api.log",
-            *(*python, "engine.standalone", str(self.folder / "api")),
-            *("--control", str(self.folder / "api.sock")),
+            "engine.standalone",
+            *(str(self.folder / "api"), "--control", str(self.folder / "api.sock")),
         )
         self._run(
             "machines.log",
-            *(*python, "engine", "simulate", "--machines", str(machines), "--speed", str(FAST)),
+            "engine",
+            *("simulate", "--machines", str(machines), "--speed", str(FAST)),
             *("--first-address", f"{self.prefix}.1", "--directory", str(self.folder / "machines")),
             *("--calls", str(self.folder / "calls.jsonl")),
         )
@@ -96,19 +98,28 @@ class World:
         """Let the machines live so fast from now on."""
         self.order("machines", op="speed", factor=factor)
 
-    def start_engine(self) -> subprocess.Popen[bytes]:
+    def start_engine(self) -> Child:
         """Start the engine on the API of this world."""
         self.engine = self._run(
             "engine.log",
-            *(sys.executable, "-m", "engine", "run", "--kubeconfig", str(self.folder / "api" / "kubeconfig")),
+            "engine",
+            *("run", "--kubeconfig", str(self.folder / "api" / "kubeconfig")),
             *("--rules", str(self._program.rules), "--workers", "8"),
-            *("--metrics-bind-address", "0", "--health-probe-bind-address", "0"),
-            root=self._program.root,
+            *("--metrics-bind-address", "0", "--health-probe-bind-address", self._probes),
+            tested=True,
         )
         return self.engine
 
-    def stop_engine(self, deadline_s: float = 20.0) -> int:
-        """Ask the engine to end: its exit code."""
+    def engine_works(self) -> bool:
+        """Whether the engine says that it has seen everything there is."""
+        try:
+            with urllib.request.urlopen(f"http://{self._probes}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop_engine(self, deadline_s: float = 30.0) -> int | None:
+        """Ask the engine to end: its exit code, None when it does not."""
         assert self.engine is not None
         self.engine.terminate()
         return self.engine.wait(deadline_s)
@@ -172,23 +183,17 @@ class World:
         if self._client is not None:
             self._client.close()
             self._client = None
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate() if clean else process.kill()
-        for process in self._processes:
-            process.wait(30)
+        for child in self._children:
+            if child.poll() is None:
+                child.terminate() if clean else child.kill()
+        for child in self._children:
+            child.wait(30)
 
-    def _run(self, log: str, *command: str, root: Path = ROOT) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
-        # Half of a start would be compiling.
-        environment |= {"PYTHONPYCACHEPREFIX": str(self._program.compiled)}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        with (self.folder / log).open("ab") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=root, env=environment
-            )
-        self._processes.append(process)
-        return process
+    def _run(self, log: str, module: str, *arguments: str, tested: bool = False) -> Child:
+        program = self._program if tested else replace(self._program, root=ROOT)
+        child = start(program, module, arguments, self.folder / log)
+        self._children.append(child)
+        return child
 
     def _text(self, log: str) -> str:
         return (self.folder / log).read_text(errors="replace")

@@ -266,7 +266,7 @@ def test_the_lane_is_free_for_the_next_once_until_holds_for_the_one_before(over)
 
 def test_a_lane_taken_in_a_pass_is_not_given_back_by_a_later_step_of_it(over):
     over.server.make("w")
-    over.server.make("a", spec={"parent": "w"})
+    over.server.make("a", spec={"parent": "w"}, finalizers=["example.test/it-takes-time-to-end"])
     over.caught_up("a")
     text = """
 observe:

@@ -52,7 +52,7 @@ def test_a_lane_outlives_the_process_and_its_holder_takes_it_again(server, lanes
 
 def test_the_lease_of_a_lane_goes_with_its_holder(server, lanes):
     owner = server.make("a")
-    assert lanes.take(lane(server, "a"), owner)
+    assert lanes.take(lane(server, "a"))
     found = server.client.get(Key(LEASE, server.namespace, "lane-quorum"))
     (reference,) = found["metadata"]["ownerReferences"]
     assert (reference["kind"], reference["name"], reference["uid"]) == (
