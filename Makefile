@@ -100,6 +100,14 @@ bench: setup ## Measure passes, memory and bring-up; prints a table
 
 ##### Generated files
 
+.PHONY: manifests
+manifests: setup ## Write the generated parts of config/ and dist/install.yaml anew (needs kubectl for the latter)
+	PYTHONPATH=. $(BIN)/python config/write_manifests.py $$(command -v kubectl)
+
+.PHONY: image
+image: ## Build the container image IMAGE with buildah, docker or podman, whichever is there
+	./config/build-image $(IMAGE)
+
 .PHONY: proto
 proto: setup ## Compile schemas/talos/*.proto into the descriptors that the engine loads
 	$(BIN)/python -m engine.protocol.compile

@@ -23,6 +23,7 @@ VERBS: Final[Mapping[str, str]] = {
     "validate": "engine.cli.validate",
     "simulate": "engine.cli.simulate",
     "get": "engine.cli.get",
+    "rbac": "engine.cli.rbac",
     "machineconfig": "engine.cli.machineconfig",
     "secrets": "engine.cli.secrets",
     "completion": "engine.cli.completion",

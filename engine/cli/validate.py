@@ -57,7 +57,7 @@ def command(paths: Sequence[Path], output: str) -> int:
         names = ", ".join(sorted(kind.name for kind in loaded.rules)) or "no kind"
         click.echo(f"no mistakes in rules for {names} ({time.perf_counter() - started:.2f} s)")
     else:
-        _tell(errors)
+        tell(errors)
     return FAILED if errors else 0
 
 
@@ -72,7 +72,8 @@ def _as_data(error: RuleError) -> dict[str, Any]:
     }
 
 
-def _tell(errors: Sequence[RuleError]) -> None:
+def tell(errors: Sequence[RuleError]) -> None:
+    """Show every mistake with its place on stderr, and how many there are."""
     for error in errors:
         place = f"{error.file}:{error.line}:{error.column} [{error.code}]"
         excerpt = "".join(f"\n  {line}" for line in error.excerpt.splitlines())

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.capabilities", "engine.watch"),
     ("engine.ruleset",),
     ("engine.conditions", "engine.boards"),
+    ("engine.conditions", "engine.permissions"),
     ("engine.evaluate",),
     ("engine.decide", "engine.nodes", "engine.samples"),
     ("engine.observe", "engine.act", "engine.report", "engine.measure"),

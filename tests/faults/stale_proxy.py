@@ -53,6 +53,8 @@ class Past:
     share: float
     answered: int = 0
     stale: int = 0
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Method and target of everything that was asked, in order."""
     versions: dict[str, list[Answer]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: StaleProxy
 
     def _carry(self) -> None:
+        self.server.past.requests.append((self.command, self.path))
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else None
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
