@@ -2,8 +2,7 @@
 
 Templates follow what Talos itself issues (talos-api 3, 4.9; talos-config-rules 10, 11). Ed25519
 keys leave with Talos's own label `ED25519 PRIVATE KEY`, which OpenSSL does not know: use
-`relabel` before handing one to a TLS library. The only module of the engine that imports
-`cryptography`. Never reads a clock or a file: `now` is seconds since the epoch. Neighbours:
+`relabel` before handing one to a TLS library. Never reads a clock or a file: `now` is seconds since the epoch. Neighbours:
 `secretsbundle` keeps the authorities, `identity` asks for client certificates.
 """
 

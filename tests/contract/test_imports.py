@@ -16,6 +16,8 @@ PRODUCTS = ("engine.simulator", "engine.standalone")
 ONE_WAY_IN = {
     # import name: (distribution, the package or module of the spine that may import it)
     "aiohttp": ("aiohttp", "engine.standalone"),
+    "boto3": ("boto3", "engine.ports.stores"),
+    "botocore": ("boto3", "engine.ports.stores"),
     "celpy": ("cel-python", "engine.standalone"),
     "click": ("click", "engine.cli"),
     "cryptography": ("cryptography", "engine.machineconfig"),
@@ -28,6 +30,7 @@ ONE_WAY_IN = {
     "prometheus_client": ("prometheus-client", "engine.process_metrics"),
     "promql_parser": ("promql-parser", "engine.boards.promql"),
     "pykube": ("pykube-ng", "engine.ports.kube"),
+    "pyrage": ("pyrage", "engine.machineconfig.sealing"),
     "re2": ("google-re2", "engine.standalone"),
     "referencing": ("referencing", "engine.ruleset"),
     "requests": ("requests", "engine.ports.kube"),
@@ -37,12 +40,14 @@ ONE_WAY_IN = {
 NOT_FOR_VALIDATE = (
     "aiohttp",
     "boto3",
+    "botocore",
     "celpy",
     "cryptography",
     "grpc",
     "hpack",
     "prometheus_client",
     "pykube",
+    "pyrage",
     "requests",
     "engine.ports.kube.client",
     "engine.ports.talos.client",
@@ -76,7 +81,9 @@ def test_every_library_is_declared_and_every_declared_library_is_used():
     def names(requirements):
         return {re.split(r"[<>=~!\[; ]", each)[0].lower() for each in requirements}
 
-    declared = names(project()["project"]["dependencies"])
+    extras = project()["project"]["optional-dependencies"]
+    users = [each for extra, wanted in extras.items() if extra != "dev" for each in wanted]
+    declared = names([*project()["project"]["dependencies"], *users])
     used = {ONE_WAY_IN[top][0] for _, _, top in third_party()} - {"grpcio-tools", "promql-parser"}
     assert used == declared
 

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine.series", "engine.process_metrics", "engine.listener"),
     ("engine.protocol", "engine.health", "engine.etcdfile"),
-    ("engine.machineconfig", "engine.ports.kube", "engine.ports.talos"),
+    ("engine.machineconfig", "engine.ports.kube", "engine.ports.stores", "engine.ports.talos"),
     ("engine.capabilities", "engine.watch"),
     ("engine.ruleset",),
     ("engine.conditions", "engine.boards", "engine.permissions"),
@@ -65,7 +65,7 @@ PURE = ("engine.decide", "engine.expr", "engine.machineconfig", "engine.ruleset"
 IMPURE = ("engine.ports", "time", "random", "os", "socket", "threading", "secrets", "subprocess", "asyncio")
 KEY_MAKERS = ("engine.machineconfig.certificates", "engine.machineconfig.secretsbundle")
 """New keys need randomness; only capabilities that say so (`random`) call these."""
-WORLD = ("engine.ports.kube", "engine.ports.talos")
+WORLD = ("engine.ports.kube", "engine.ports.stores", "engine.ports.talos")
 
 
 def layer_of(name: str) -> int | None:
