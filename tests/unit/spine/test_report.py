@@ -150,6 +150,9 @@ def test_an_outcome_changes_what_act_says_of_its_step():
     sent = with_outcomes(planned, [Outcome(id="s", item="", status="sent", result={"done": True})])["s"]
     assert (sent["failed"], sent["result"]) == (False, {"done": True})
     assert planned["s"]["failed"] is False
+    held = Outcome(id="s", item="", status="waiting", message="Widget w is being changed")
+    told = with_outcomes(planned, [held])["s"]
+    assert (told["phase"], told["reason"], told["failed"]) == ("waiting", "Widget w is being changed", False)
 
 
 EVENTS = """

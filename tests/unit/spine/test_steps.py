@@ -127,6 +127,15 @@ def test_a_step_without_until_closes_its_intent_by_succeeding():
     assert after(a=NEEDED).step().closes is False
 
 
+def test_a_step_without_until_that_was_carried_out_stays_done_whatever_its_guards_read_later():
+    text = ONCE.replace("    until: ${obs.a.text == 'there'}\n", "")
+    for answer in (NEEDED, THERE, FAILED):
+        made = decided(text, widget(spec={"address": "x"}, status=intent(done=True)), a=answer)
+        assert made.step().phase == "done"
+    undone = decided(text, widget(spec={"address": "x"}, status=intent()), a=FAILED)
+    assert undone.step().phase == "blocked"
+
+
 LANE = """
 observe:
   a: {call: test.read, with: {of: a}}
