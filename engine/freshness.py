@@ -30,8 +30,17 @@ class OwnWrites:
         if old == new or key.kind not in self._kinds:
             return
         with self._lock:
-            # Several writes in one pass: each overtakes the one before it, too.
-            self._overtaken.setdefault(key, set()).update({old, self._last.get(key, old)} - {new})
+            overtaken = self._overtaken.setdefault(key, set())
+            overtaken.add(old)
+            last = self._last.get(key)
+            # Of two writes, in one pass or of two objects' passes, the later one overtakes the other, whichever is
+            # told of first; where that cannot be known neither counts as overtaken: a pass must not wait for ever.
+            if last is not None and _is_older(new, last):
+                overtaken.add(new)
+                return
+            if last is not None and _is_older(last, new):
+                overtaken.add(last)
+            overtaken.discard(new)
             self._last[key] = new
 
     def has_overtaken(self, key: Key, seen: Mapping[str, Any]) -> bool:
@@ -57,6 +66,14 @@ class OwnWrites:
         with self._lock:
             self._overtaken.pop(key, None)
             self._last.pop(key, None)
+
+
+def _is_older(version: str, other: str) -> bool:
+    """Whether one resource version comes before another; False where they are not numbers.
+
+    Kubernetes: versions of one resource are decimal numbers and may be compared as such (KEP-5504).
+    """
+    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
 
 
 def _version(item: Mapping[str, Any]) -> str:

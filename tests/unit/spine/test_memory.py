@@ -69,6 +69,25 @@ def test_what_our_own_write_has_overtaken_is_known_until_the_cache_shows_the_wri
     assert not writes.has_overtaken(key_of(), version(1))
 
 
+@pytest.mark.parametrize("told", [((1, 3), (1, 4)), ((1, 4), (1, 3))])
+def test_of_two_writes_the_later_one_is_never_taken_for_overtaken_whichever_is_told_of_first(told):
+    writes = OwnWrites({WIDGET})
+    for before, after in told:
+        writes.note(key_of(), version(before), version(after))
+    assert [writes.has_overtaken(key_of(), version(n)) for n in (1, 3)] == [True, True]
+    assert writes.made(key_of(), version(4))
+    assert not writes.has_overtaken(key_of(), version(4))
+
+
+@pytest.mark.parametrize("told", [("b", "c"), ("c", "b")])
+def test_of_versions_that_are_no_numbers_neither_of_two_writes_holds_a_pass_up(told):
+    writes = OwnWrites({WIDGET})
+    for after in told:
+        writes.note(key_of(), version("a"), version(after))
+    assert writes.has_overtaken(key_of(), version("a"))
+    assert not writes.has_overtaken(key_of(), version(told[0]))
+
+
 def test_of_several_writes_in_one_pass_each_overtakes_the_one_before():
     writes = OwnWrites({WIDGET})
     writes.note(key_of(), version(1), version(3))
