@@ -57,6 +57,18 @@ test: setup ## Everything that ends within minutes
 test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go client
 	$(PYTEST) -q -m "(slow or go) and not kube"
 
+.PHONY: test-observability
+test-observability: setup prometheus ## Alerts and dashboards on a real Prometheus
+	$(PYTEST) -q tests/observability
+
+.PHONY: prometheus
+prometheus: ## Find prometheus and promtool; where they are missing, unpack Debian's package into .prometheus
+	@command -v promtool prometheus >/dev/null || test -x .prometheus/usr/bin/promtool || { \
+		command -v apt-get dpkg-deb >/dev/null || { echo "error: install prometheus with promtool first" >&2; exit 1; }; \
+		rm -rf .prometheus; mkdir .prometheus; cd .prometheus; \
+		apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; \
+		dpkg-deb -x prometheus_*.deb .; }
+
 SAMPLE ?= 60
 
 .PHONY: test-crash

@@ -11,7 +11,10 @@ import pytest
 from engine.cli.program import VERBS
 from tests.contract.sources import ROOT, engine
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+RUNBOOKS = ROOT / "alerting" / "runbooks"
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *RUNBOOKS.glob("*.md")]
+)
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
@@ -79,7 +82,8 @@ def test_docs_link_to_what_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_name_files_of_the_project_that_exist(page):
     named = re.findall(
-        r"(?<![\w./-])((?!engine/v\d)(?:engine|rules|schemas|examples|docs|tests)/[\w./-]+\w)", code_of(page)
+        r"(?<![\w./-])((?!engine/v\d)(?:engine|rules|schemas|grafana|alerting|examples|docs|tests)/[\w./-]+\w)",
+        code_of(page),
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
 
