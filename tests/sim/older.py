@@ -10,10 +10,9 @@ import base64
 import json
 from typing import Any
 
-from engine.base.errors import RemoteError
 from engine.base.kinds import Key
 from tests.sim.cluster import MODE, NAME, Cluster
-from tests.sim.shipped import API, until
+from tests.sim.shipped import API
 
 KINDS = ("TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine")
 KUBE_VERSION = "v1.35.0"
@@ -26,7 +25,6 @@ def left_by_another_operator(cluster: Cluster, machines: int, *, with_secret: bo
     """
     kept = _remembered(cluster)
     cluster.run.kill()
-    until("its API is gone, too", lambda: not _answers(cluster))
     for file in cluster.run.folder.glob("objects.db*"):
         file.unlink()
     cluster.run.start("--simulate", str(machines))
@@ -55,14 +53,6 @@ def enable(cluster: Cluster, *kinds: str) -> None:
     for kind in kinds or KINDS:
         for name in sorted(cluster.names(kind)):
             cluster.annotate(kind, name, MODE, None)
-
-
-def _answers(cluster: Cluster) -> bool:
-    try:
-        _all(cluster, KINDS[0])
-    except RemoteError:
-        return False
-    return True
 
 
 def _remembered(cluster: Cluster) -> dict[str, Any]:

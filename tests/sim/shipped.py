@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -77,10 +78,20 @@ class Shipped:
             raise AssertionError(f"still running after {timeout_s:g} s:\n{self.log()}") from None
 
     def kill(self) -> None:
-        """kill -9, as a node that loses power would."""
+        """kill -9, as a node that loses power would; its API ends with it, which takes a moment."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+        until("its API is gone, too", lambda: not self._api_answers(), deadline_s=30)
+
+    def _api_answers(self) -> bool:
+        """Whether anything listens where the embedded API did."""
+        kubeconfig = self.folder / "kubeconfig"
+        found = re.search(r"//127\.0\.0\.1:(\d+)", kubeconfig.read_text()) if kubeconfig.exists() else None
+        if found is None:
+            return False
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", int(found[1]))) == 0
 
     def stop(self) -> int:
         """Ask the engine to end and wait for it."""

@@ -174,6 +174,24 @@ def test_one_more_worker_joins_and_one_less_is_wiped_while_the_others_run_on(clu
     }
 
 
+@pytest.mark.slow
+def test_what_somebody_changed_on_all_control_planes_at_once_is_taken_back_one_at_a_time(
+    cluster: Cluster,
+) -> None:
+    before = len(cluster.calls(APPLY))
+    with watching(cluster.run) as down:
+        for address in CONTROLS:
+            drift = {"machine": {"env": {"GREETING": "from somebody else"}}}  # taking it back takes a reboot
+            cluster.run.control(op="drift", machine=address, merge=drift)
+        for address in CONTROLS:
+            cluster.annotate("TalosMachine", f"{NAME}-{address}", "example.org/look", "now")
+        until("all three were sent", lambda: len(cluster.calls(APPLY)) == before + 3, deadline_s=90)
+        cluster.ready()
+    assert sorted(cluster.calls(APPLY)[before:]) == list(CONTROLS)
+    assert max(map(len, down)) == 1, down
+    assert not any("GREETING" in cluster.configuration(address) for address in CONTROLS)
+
+
 def test_a_changed_patch_reaches_one_control_plane_machine_at_a_time_then_the_workers(
     cluster: Cluster,
 ) -> None:
