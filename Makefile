@@ -134,5 +134,7 @@ custom-dashboard: setup ## Write the dashboard of grafana/custom-metrics/config.
 
 .PHONY: talos-model
 talos-model: ## Ask Talos's own library (tests/talos-model/go.mod pins it) for the model of its configurations; needs Go
-	cd tests/talos-model && GOTOOLCHAIN=local go run . model >.config-model.json
-	mv tests/talos-model/.config-model.json schemas/talos/config-model.json
+	cd tests/talos-model && GOTOOLCHAIN=local go run . model >.model.json
+	cd tests/talos-model && GOTOOLCHAIN=local go run . expressions >.expressions.json
+	mv tests/talos-model/.model.json schemas/talos/config-model.json
+	mv tests/talos-model/.expressions.json schemas/talos/expressions.json

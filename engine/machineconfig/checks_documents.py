@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from engine.machineconfig.checks import Problem, is_address, is_network, section
 from engine.machineconfig.checks_images import IMAGE_CHECKS
 from engine.machineconfig.checks_links import LINK_CHECKS
-from engine.machineconfig.checks_volumes import VOLUME_CHECKS
+from engine.machineconfig.checks_volumes import VOLUME_CHECKS, expression_problems
 from engine.machineconfig.config import Document
 from engine.machineconfig.texts import nanoseconds
 
@@ -128,7 +128,14 @@ def _kubespan(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"filters.endpoints[{index}]", "not a network")
 
 
+def _alias(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from expression_problems(section(value, "selector").get("match"), "link", "selector.match")
+
+
 def _out_of_memory(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    trigger, ranking = value.get("triggerExpression"), value.get("cgroupRankingExpression")
+    yield from expression_problems(trigger, "oomTrigger", "triggerExpression")
+    yield from expression_problems(ranking, "oomRanking", "cgroupRankingExpression", "double")
     if "sampleInterval" in value and nanoseconds(value["sampleInterval"]) <= 0:
         yield Problem("sampleInterval", "must be longer than 0")
 
@@ -179,6 +186,7 @@ _CHECKS: Final[Mapping[str, tuple[DocumentCheck, ...]]] = {
     "HostnameConfig": (_hostname,),
     "KmsgLogConfig": (_kernel_log,),
     "KubeSpanConfig": (_kubespan,),
+    "LinkAliasConfig": (_alias,),
     "NetworkRuleConfig": (_rule,),
     "OOMConfig": (_out_of_memory,),
     "RoutingRuleConfig": (_routing_rule,),

@@ -9,15 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from engine.machineconfig.celtypes import mistake
 from engine.machineconfig.checks import Problem, section
 from engine.machineconfig.checks_machine import key_problems
 from engine.machineconfig.texts import bytes_of
 
 _SYSTEM: Final = ("STATE", "EPHEMERAL", "IMAGECACHE")
-_FIELD = re.compile(
-    r"disk\.(size|io_size|sector_size|pretty_size|model|serial|modalias|wwid|uuid|transport|bus_path|sub_system"
-    r"|dev_path|symlinks|secondary_disks)"
-)
+_MATCH: Final = "provisioning.diskSelector.match"
 _NAME = re.compile(r"[A-Za-z0-9-]{1,34}")
 
 
@@ -29,12 +27,16 @@ def _system(name: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _selector(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    """CEL is the node's to compile; that an expression is only a field, and one that says neither yes nor no,
-    shows without that.
-    """
-    match = section(value, "provisioning", "diskSelector").get("match", "")
-    if _FIELD.fullmatch(match.strip()):
-        yield Problem("provisioning.diskSelector", "the expression gives a value; true or false is needed")
+    yield from expression_problems(
+        section(value, "provisioning", "diskSelector").get("match"), "disk", _MATCH
+    )
+
+
+def expression_problems(text: str | None, place: str, path: str, result: str = "bool") -> Iterator[Problem]:
+    """The problem of a CEL expression, if there is one."""
+    found = mistake(text, place, result) if text else ""
+    if found:
+        yield Problem(path, found)
 
 
 def _name(name: str, _: Mapping[str, Any]) -> Iterator[Problem]:
@@ -96,6 +98,8 @@ def _keys(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 def _existing(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:
     if not section(value, "discovery", "volumeSelector").get("match"):
         yield Problem("discovery.volumeSelector", "required")
+    match = section(value, "discovery", "volumeSelector").get("match")
+    yield from expression_problems(match, "volume", "discovery.volumeSelector.match")
 
 
 def _external(_: str, value: Mapping[str, Any]) -> Iterator[Problem]:

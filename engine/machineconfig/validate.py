@@ -1,7 +1,7 @@
 """Whether Talos would accept a configuration: the checks it makes before it applies one.
 
 Promises: verdicts as Talos's own validation gives them (talos-config-rules 32 to 35), every problem
-with its path. Checks that need the node's hardware or compile CEL are left to the node. Never
+with its path. Checks that need the node's hardware are left to the node. Never
 changes a configuration. Neighbours: the `checks_*` modules hold the checks.
 """
 

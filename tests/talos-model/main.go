@@ -1,6 +1,7 @@
 // Command talos-model tells what Talos's own library knows, as the data from which the engine renders configurations.
 //
 //	talos-model model               every document kind with its fields, types, lists and names that exclude each other
+//	talos-model expressions         what CEL expressions may name in each place of a document
 //	talos-model contracts 1.8 1.9   what each version contract turns on
 //	talos-model answer              patches and verdicts: a JSON question a line in, the library's answer a line out
 //
@@ -28,13 +29,15 @@ func run(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "model":
 		return printModel()
+	case len(args) == 1 && args[0] == "expressions":
+		return printExpressions()
 	case len(args) == 1 && args[0] == "answer":
 		return answerAll()
 	case len(args) > 1 && args[0] == "contracts":
 		return printContracts(args[1:])
 	}
 
-	return fmt.Errorf("usage: talos-model model | answer | contracts VERSION...")
+	return fmt.Errorf("usage: talos-model model | expressions | answer | contracts VERSION...")
 }
 
 // printContracts asks every method of a contract that answers yes or no.

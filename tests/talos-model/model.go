@@ -141,9 +141,13 @@ func idleFields(t reflect.Type) []string {
 }
 
 func quoted(text string) string {
-	written, _ := json.Marshal(text)
+	var written strings.Builder
 
-	return string(written)
+	encoder := json.NewEncoder(&written)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text)
+
+	return strings.TrimSuffix(written.String(), "\n")
 }
 
 func list(texts []string) string {

@@ -42,6 +42,10 @@ def test_the_model_is_the_librarys(library: str) -> None:
     assert told(library, "model") == (DATA / "config-model.json").read_text(), "run `make talos-model`"
 
 
+def test_what_expressions_may_name_is_the_librarys(library: str) -> None:
+    assert told(library, "expressions") == (DATA / "expressions.json").read_text(), "run `make talos-model`"
+
+
 def test_every_feature_of_a_contract_is_the_librarys(library: str) -> None:
     versions = [f"1.{minor}" for minor in range(8, 15)]
     assert (versions[0], versions[-1]) == (CONTRACTS["oldest"], CONTRACTS["ahead"])
