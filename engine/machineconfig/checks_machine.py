@@ -14,6 +14,7 @@ from engine.machineconfig.checks import Check, Problem, Situation, is_subnet, se
 
 _TYPES: Final = ("controlplane", "init", "worker", "join", "")
 _ROLES: Final = ("os:admin", "os:reader", "os:operator", "os:etcd:backup", "os:impersonator")
+_DISK_TYPES: Final = ("ssd", "hdd", "nvme", "sd")
 _EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -32,11 +33,16 @@ def _type(situation: Situation) -> Iterator[Problem]:
 
 
 def _authority(situation: Situation) -> Iterator[Problem]:
-    ca = section(situation.machine, "ca")
-    if not ca.get("crt") and not situation.machine.get("acceptedCAs"):
-        yield Problem("machine.ca", "an issuing authority or machine.acceptedCAs is required")
-    if situation.control_plane and not (ca.get("crt") and ca.get("key")):
-        yield Problem("machine.ca", "a control plane needs the issuing authority's certificate and key")
+    ca, path = section(situation.machine, "ca"), "machine.ca"
+    accepted = situation.machine.get("acceptedCAs")
+    if "ca" not in situation.machine and not accepted:
+        yield Problem(path, "an issuing authority or machine.acceptedCAs is required")
+    elif not (situation.control_plane or ca.get("crt") or accepted):
+        yield Problem(f"{path}.crt", "a trusted authority is required, here or in machine.acceptedCAs")
+    if situation.control_plane and not ca.get("key"):
+        yield Problem(f"{path}.key", "a control plane needs the issuing authority's key")
+    if not situation.control_plane and ca.get("key"):
+        yield Problem(f"{path}.key", "a worker may not have the authority's key")
 
 
 def _persist(situation: Situation) -> Iterator[Problem]:
@@ -53,6 +59,11 @@ def _install(situation: Situation) -> Iterator[Problem]:
     install = section(situation.machine, "install")
     if not install.get("disk") and "diskSelector" not in install:
         yield Problem("machine.install.disk", "a disk or a diskSelector is required")
+    selector = section(install, "diskSelector")
+    if "name" in selector:
+        yield Problem("machine.install.diskSelector.name", "disks cannot be chosen by name")
+    if selector.get("type", "") not in ("", *_DISK_TYPES):
+        yield Problem("machine.install.diskSelector.type", f"not one of {', '.join(_DISK_TYPES)}")
     if install.get("extraKernelArgs") and install.get("grubUseUKICmdline"):
         message = "extra kernel arguments have no effect together with grubUseUKICmdline"
         yield Problem("machine.install.extraKernelArgs", message)

@@ -154,7 +154,7 @@ class Model:
             return SCALARS[name]
         if name in self.raw["enumerations"]:
             words = tuple(self.raw["enumerations"][name])
-            return enumeration(name.rsplit(".", maxsplit=1)[-1], words, self.raw["blank"].get(name, ""))
+            return enumeration(name.rsplit(".", maxsplit=1)[-1], words, self.raw["aliases"].get(name, {}))
         if name == "v1alpha1.Args":
             return MapType(self.type("v1alpha1.ArgValue"))
         if name in self.raw["lists"]:

@@ -46,14 +46,14 @@ def wrong_type(node: Node, wanted: str) -> ConfigError:
     return ConfigError("WrongType", f"{wanted} is needed here, not {found}", line=node.line)
 
 
-def enumeration(name: str, values: tuple[str, ...], blank: str = "") -> ScalarType:
-    """A type whose values are words; an empty text stands for the word `blank`, if there is one.
+def enumeration(name: str, values: tuple[str, ...], aliases: Mapping[str, str]) -> ScalarType:
+    """A type whose values are words; `aliases` are other texts that stand for some of them.
 
     The first is the zero value, but for Protocol, which has none.
     """
 
     def read(node: Node) -> str:
-        text = _text(node) or blank
+        text = aliases.get(_text(node), _text(node))
         if text not in values:
             shown = ", ".join(values[:12])
             raise ConfigError("InvalidValue", f"not one of {shown} ({name})", line=node.line)

@@ -54,10 +54,10 @@ func printModel() error {
 		facts[called] = probe(t)
 	}
 
-	blank := map[string]string{}
+	aliases := map[string]string{}
 	for called, t := range words {
-		if word, ok := blankOf(t); ok {
-			blank[called] = word
+		if found := aliasesOf(t, enumerations[called]); len(found) > 0 {
+			aliases[called] = inline(found)
 		}
 	}
 
@@ -76,7 +76,7 @@ func printModel() error {
 	fmt.Printf(" \"documents\": %s,\n", object(documents, quoted))
 	fmt.Printf(" \"enumerations\": %s,\n", object(enumerations, list))
 	slices.Sort(sealed)
-	fmt.Printf(" \"blank\": %s,\n", object(blank, quoted))
+	fmt.Printf(" \"aliases\": %s,\n", object(aliases, verbatim))
 	fmt.Printf(" \"idle\": %s,\n", object(idle, list))
 	fmt.Printf(" \"lists\": %s,\n", object(facts, entry))
 	fmt.Printf(" \"rivals\": %s,\n", object(rivals, list))
@@ -110,12 +110,20 @@ func wordsOf(t reflect.Type) []string {
 	return found
 }
 
-// blankOf gives the word that an empty text stands for, if it stands for one.
-func blankOf(t reflect.Type) (string, bool) {
-	value := reflect.New(t)
-	answer := value.MethodByName("UnmarshalText").Call([]reflect.Value{reflect.ValueOf([]byte(""))})
+// aliasesOf gives the texts that stand for a word without being one: nothing at all, small numbers.
+func aliasesOf(t reflect.Type, words []string) map[string]string {
+	found := map[string]string{}
 
-	return value.Elem().MethodByName("String").Call(nil)[0].String(), answer[0].IsNil()
+	for _, text := range []string{"", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
+		value := reflect.New(t)
+		answer := value.MethodByName("UnmarshalText").Call([]reflect.Value{reflect.ValueOf([]byte(text))})
+
+		if answer[0].IsNil() && !slices.Contains(words, text) {
+			found[text] = value.Elem().MethodByName("String").Call(nil)[0].String()
+		}
+	}
+
+	return found
 }
 
 // idleFields gives the keys that do not keep a mapping from being left out as empty, when it decides that itself.
