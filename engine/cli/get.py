@@ -90,7 +90,7 @@ def _read(
     client = KubeClient(access)
     try:
         definition = _definition(client, word)
-        kind = _kind(definition)
+        kind = kind_of(definition)
         place = None if everywhere or not kind.namespaced else namespace or client.namespace
         if name is None:
             return definition, kind, _everything(client, kind, place)
@@ -113,7 +113,7 @@ def _everything(client: KubeClient, kind: Kind, namespace: str | None) -> list[d
 
 def _definition(client: KubeClient, word: str) -> Mapping[str, Any]:
     known: dict[str, Mapping[str, Any]] = {}
-    for definition in _definitions(client):
+    for definition in definitions(client):
         names = definition["spec"]["names"]
         words = (
             names["kind"].lower(),
@@ -133,7 +133,7 @@ def _definition(client: KubeClient, word: str) -> Mapping[str, Any]:
     raise CommandFailed(f"no kind is called {word!r}", hint=hint, code=MISUSED)
 
 
-def _definitions(client: KubeClient) -> Iterable[Mapping[str, Any]]:
+def definitions(client: KubeClient) -> Iterable[Mapping[str, Any]]:
     """What the cluster defines; the shipped definitions where it does not say."""
     try:
         kind = client.kind_named("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -157,7 +157,8 @@ def _plural(definition: Mapping[str, Any]) -> str:
     return str(definition["spec"]["names"]["plural"])
 
 
-def _kind(definition: Mapping[str, Any]) -> Kind:
+def kind_of(definition: Mapping[str, Any]) -> Kind:
+    """The kind, in the version that is stored, that a CustomResourceDefinition defines."""
     spec = definition["spec"]
     version = next(version["name"] for version in spec["versions"] if version["storage"])
     return Kind(

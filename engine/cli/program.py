@@ -24,6 +24,8 @@ VERBS: Final[Mapping[str, str]] = {
     "simulate": "engine.cli.simulate",
     "get": "engine.cli.get",
     "rbac": "engine.cli.rbac",
+    "backup": "engine.cli.backup",
+    "restore": "engine.cli.restore",
     "machineconfig": "engine.cli.machineconfig",
     "secrets": "engine.cli.secrets",
     "completion": "engine.cli.completion",

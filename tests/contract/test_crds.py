@@ -39,7 +39,7 @@ ADDED_STATUS = {"observedGeneration", "conditions", "intents", "sent", "endpoint
     "foundDigest",
     "shownDigest",
 }
-ADDED_SPEC = {"driftPolicy"}
+ADDED_SPEC = {"driftPolicy", "restore", "attempt", "file", "machine", "snapshot"}
 MANAGED = {"TalosCluster", "TalosControlPlane", "TalosWorker", "TalosMachine"}
 
 
@@ -117,7 +117,7 @@ def test_every_field_is_as_in_the_reference(facts):
     assert differences == {}
 
 
-def test_only_the_status_and_the_policy_on_drift_are_more(facts):
+def test_only_the_status_the_policy_on_drift_and_the_restore_are_more(facts):
     (version,) = ours(facts)["spec"]["versions"]
     known = {field["path"] for field in facts["versions"][0]["fields"]}
     added = {path for path, _ in flat(version["schema"]["openAPIV3Schema"])} - known

@@ -74,7 +74,7 @@ def _is_ending(folder: Path) -> bool:
     return "deletionTimestamp" in read(folder / "object.yaml")["metadata"]
 
 
-DANGEROUS = {"bootstrap", "retire", "abandon", "apply", "pki"}
+DANGEROUS = {"bootstrap", "recover", "retire", "abandon", "apply", "pki"}
 
 
 @pytest.mark.parametrize(

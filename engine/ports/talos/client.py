@@ -12,7 +12,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,6 +131,37 @@ class TalosClient:
                 record = CallRecord(method, address, code, time.monotonic() - started, sent)
                 self._on_call(record)
 
+    async def upload(
+        self,
+        address: str,
+        identity: Identity,
+        method: str,
+        messages: AsyncIterable[protocol.Message],
+        *,
+        deadline_s: float,
+    ) -> protocol.Message:
+        """The one reply to a client stream, over a connection of its own, so that `sent` is exact.
+
+        `messages` are asked for one by one, as the node takes them. Raises RemoteError: `sent` is "no" only
+        when not even the first of them can have left; what `messages` raises goes on as it is.
+        """
+        started = time.monotonic()
+        code = "CANCELLED"
+        sent: Sent = "unknown"
+        try:
+            where = parse_address(address, loopback_only=self._loopback_only)
+            until = asyncio.get_running_loop().time() + deadline_s
+            reply = await self._upload(where, identity, method, messages, until)
+            code, sent = "OK", "yes"
+            return reply
+        except RemoteError as error:
+            error.operation = error.operation or method
+            code, sent = error.code, error.sent
+            raise
+        finally:
+            if self._on_call is not None:
+                self._on_call(CallRecord(method, address, code, time.monotonic() - started, sent))
+
     async def dial(self, address: str, identity: Identity | None, *, deadline_s: float) -> None:
         """Have a connection to the node without asking anything; raises Unreachable with the cause."""
         where = parse_address(address, loopback_only=self._loopback_only)
@@ -197,6 +228,33 @@ class TalosClient:
             _check_metadata(reply, str(where), method)
         return replies
 
+    async def _upload(
+        self,
+        where: Address,
+        identity: Identity,
+        method: str,
+        messages: AsyncIterable[protocol.Message],
+        until: float,
+    ) -> protocol.Message:
+        known = protocol.methods()[method]
+        request, reply = (protocol.message_class(each.full_name) for each in (known.input, known.output))
+        async with self._pool().borrow(where, identity, until=until, exclusive=True) as connection:
+            before = connection.requests
+            left_s = max(0.001, until - asyncio.get_running_loop().time())
+            call = connection.channel.stream_unary(f"/{method}", request.SerializeToString, reply.FromString)
+            errors: list[Exception] = []
+            try:
+                answer: protocol.Message = await call(_noted(messages, errors), timeout=left_s)
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                if errors:
+                    raise errors[0] from None
+                if not isinstance(error, grpc.aio.AioRpcError):
+                    raise
+                sent = connection.sent_since(before)
+                raise of_call(error, str(where), method, headers_sent=sent) from None
+        _check_metadata(answer, str(where), method)
+        return answer
+
     def _pool(self) -> Connections:
         if self._connections is None:
             raise Unreachable("the client is not started", sent="no")
@@ -204,6 +262,18 @@ class TalosClient:
 
     async def _make(self) -> Connections:
         return Connections(self._capacity)
+
+
+async def _noted(
+    messages: AsyncIterable[protocol.Message], errors: list[Exception]
+) -> AsyncIterator[protocol.Message]:
+    """The messages of an upload; gRPC only cancels the call when one cannot be had, and this keeps why."""
+    try:
+        async for message in messages:
+            yield message
+    except Exception as error:
+        errors.append(error)
+        raise
 
 
 async def _wind_down(connections: Connections) -> None:

@@ -1,0 +1,129 @@
+"""`talos-operator restore`: bring a cluster that lost all its etcd back from a snapshot.
+
+Verifies the snapshot, looks at every machine, shows what it would do and asks; then it sends the snapshot to one
+machine and notes the restore in the object. The engine gives the order to begin, once, whatever happens to this
+program: it may be ended and called again at any point. Never sends anything while a quorum lives or may live.
+Neighbours: `restoring` knows the object, `capabilities.etcd_recovery` the machines.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from engine.cli.failures import CommandFailed
+from engine.cli.parameters import Duration
+from engine.cli.snapshotfile import as_json, in_words, verified
+
+if TYPE_CHECKING:
+    from engine.cli.restoring import Restoring
+    from engine.etcdfile.verify import SnapshotFacts
+
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("restore", short_help="Bring a cluster's etcd back from a snapshot.")
+@click.argument("name")
+@click.option("--from", "snapshot", type=_FILE, required=True, metavar="FILE", help="The snapshot.")
+@click.option(
+    "--state", type=_FILE, metavar="FILE", help="The backed-up Secret NAME-state, where that is gone."
+)
+@click.option(
+    "--machine", metavar="ADDRESS", help="The machine that begins; by default the first that waits."
+)
+@click.option(
+    "--attempt",
+    type=click.IntRange(1),
+    default=1,
+    help="Another number restores the same snapshot once more.",
+)
+@click.option(
+    "-n", "--namespace", metavar="NAMESPACE", help="Look in NAMESPACE, in place of the current one."
+)
+@click.option("--timeout", type=Duration(), default="15m", help="How long to wait for etcd.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer."
+)
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The cluster of the operator."
+)
+def command(
+    name: str,
+    snapshot: Path,
+    state: Path | None,
+    machine: str | None,
+    attempt: int,
+    namespace: str | None,
+    timeout: float,
+    yes: bool,
+    dry_run: bool,
+    output: str,
+    kubeconfig: Path | None,
+) -> int:
+    """Restore etcd of the control plane NAME from a snapshot.
+
+    All of its machines have to be configured, with an empty etcd; a machine that still has data is reset first.
+    Everything that was written after the snapshot is gone.
+
+    \b
+    Examples:
+      talos-operator restore quickstart --from etcd.db --dry-run
+      talos-operator restore quickstart --from etcd.db
+      talos-operator restore quickstart --from etcd.db --state state.yaml --yes -o json
+    """
+    from engine.cli.restoring import open_restoring
+
+    if output == "json" and not (yes or dry_run):
+        raise CommandFailed("-o json does not ask", hint="add --yes, or --dry-run to see the plan", code=2)
+    facts = verified(snapshot)
+    with open_restoring(kubeconfig, namespace, name, attempt=attempt) as restoring:
+        if state is not None:
+            restoring.bring_state(state, dry=dry_run)
+        if not restoring.ordered(facts.sha256):
+            restoring.look(machine, members=len(facts.members))
+        plan = _plan(restoring, snapshot, facts)
+        if output == "text":
+            _show(restoring, snapshot, facts)
+        if dry_run:
+            return _end(output, plan, "nothing was done")
+        if not yes and not click.confirm("Go on?", err=True):
+            raise CommandFailed("not confirmed, nothing was done")
+        if not restoring.ordered(facts.sha256):
+            restoring.send(snapshot, facts)
+        restoring.wait(facts.sha256, timeout, lambda text: click.echo(text, err=True))
+        return _end(output, {**plan, "restored": True}, "restored: etcd runs with the snapshot")
+
+
+def _plan(restoring: Restoring, snapshot: Path, facts: SnapshotFacts) -> dict[str, Any]:
+    return {
+        "object": restoring.title,
+        "snapshot": as_json(snapshot, facts),
+        "machine": restoring.machine,
+        "others": restoring.others,
+        "orderedBefore": restoring.ordered(facts.sha256),
+        "restored": False,
+    }
+
+
+def _show(restoring: Restoring, snapshot: Path, facts: SnapshotFacts) -> None:
+    click.echo(f"{restoring.title} from {snapshot}: {in_words(facts)}")
+    click.echo(f"  sha256 {facts.sha256}")
+    if restoring.ordered(facts.sha256):
+        click.echo("  The order to begin was given before. It is not given again; this only waits for etcd.")
+        return
+    others = ", ".join(restoring.others)
+    click.echo(f"  1. The snapshot is sent to {restoring.machine}.")
+    click.echo(
+        f"  2. etcd of {restoring.machine} begins with it, once" + (f"; {others} join." if others else ".")
+    )
+    click.echo("  Everything that was written after the snapshot is gone.")
+
+
+def _end(output: str, plan: dict[str, Any], text: str) -> int:
+    click.echo(json.dumps(plan, indent=2) if output == "json" else text)
+    return 0

@@ -1,0 +1,200 @@
+"""A cluster that lost all its etcd is restored from a snapshot, by rules and by the command, with one order to begin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.base.kinds import Key
+from tests.sim.cluster import BOOTSTRAP, NAME, RESET, Cluster, quickstart, started
+from tests.sim.shipped import API, ROOT, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+RECOVER = "machine.MachineService/EtcdRecover"
+SNAPSHOT = "machine.MachineService/EtcdSnapshot"
+EPHEMERAL = {
+    "graceful": False,
+    "reboot": True,
+    "system_partitions_to_wipe": [{"label": "EPHEMERAL", "wipe": True}],
+}
+KIND = "TalosControlPlane"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three control plane machines, Ready, with a key in etcd."""
+    with started(tmp_path / "run", machines=3) as made:
+        made.apply(quickstart(3, 0))
+        made.ready(KIND)
+        made.run.control(op="put", machine="127.0.1.1", key="/colour", value="blue")
+        yield made
+
+
+def take_snapshot(cluster: Cluster, path: Path) -> str:
+    """Save a snapshot of etcd; its digest."""
+    with cluster.machine_api("127.0.1.2") as machine:
+        whole = b"".join(message.bytes for message in machine.stream(SNAPSHOT))
+    path.write_bytes(whole)
+    return hashlib.sha256(whole[:-32]).hexdigest()
+
+
+def lose_etcd(cluster: Cluster, *addresses: str) -> None:
+    for address in addresses:
+        with cluster.machine_api(address) as machine:
+            machine.call(RESET, EPHEMERAL)
+    until(
+        "these etcds are empty",
+        lambda: all(cluster.run.machines()[at]["services"].get("etcd") == "Preparing" for at in addresses),
+    )
+
+
+def keys(cluster: Cluster) -> list[dict[str, str]]:
+    """What each member that there is holds."""
+    found = [entry["etcd"] for entry in cluster.run.machines().values()]
+    return [entry["keys"] for entry in found if entry is not None]
+
+
+def all_have(cluster: Cluster, wanted: dict[str, str]) -> None:
+    until(
+        "all members answer with the snapshot's state", lambda: keys(cluster) == [wanted] * 3, deadline_s=60
+    )
+    cluster.ready(KIND)
+
+
+def ask_for(cluster: Cluster, **restore: Any) -> None:
+    target = Key(cluster.client.kind_named(API, KIND), "default", NAME)
+    cluster.client.patch(target, {"spec": {"restore": restore}})
+
+
+ALL = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
+
+
+def test_a_wiped_cluster_comes_back_from_a_file_that_the_engine_reads(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    cluster.run.control(op="put", machine="127.0.1.1", key="/colour", value="red")
+    lose_etcd(cluster, *ALL)
+    ask_for(cluster, snapshot=digest, file=str(path))
+    all_have(cluster, {"/colour": "blue"})
+    cluster.says(KIND, NAME, "Restored", "Restored")
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2  # the first one made the cluster
+    assert len(cluster.calls(RECOVER, ok=False)) == 1
+    lose_etcd(cluster, *ALL)
+    until(
+        "the engine has looked", lambda: cluster.condition(KIND, NAME, "EtcdHealthy").get("status") == "False"
+    )
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+
+
+def operator(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "engine",
+        *arguments,
+        "--kubeconfig",
+        str(cluster.run.folder / "kubeconfig"),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+
+
+def test_a_person_restores_a_cluster_with_the_command_and_may_call_it_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    refused = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
+    assert refused.returncode == 1
+    assert "a quorum of etcd lives" in refused.stderr
+    lose_etcd(cluster, *ALL)
+    shown = operator(cluster, "restore", NAME, "--from", str(path), "--dry-run", "-o", "json")
+    plan = json.loads(shown.stdout)
+    assert (plan["machine"], plan["others"]) == (ALL[0], [*ALL[1:]])
+    assert plan["snapshot"]["sha256"] == digest
+    unsure = operator(cluster, "restore", NAME, "--from", str(path))
+    assert unsure.returncode == 1
+    assert cluster.calls(RECOVER, ok=False) == []
+    done = operator(cluster, "restore", NAME, "--from", str(path), "--machine", ALL[1], "--yes", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["restored"] is True
+    all_have(cluster, {"/colour": "blue"})
+    assert cluster.calls(BOOTSTRAP, ok=False)[1:] == [ALL[1]]
+    again = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
+    assert (again.returncode, "given before" in again.stdout) == (0, True), again.stderr
+    assert len(cluster.calls(RECOVER, ok=False)) == 1
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+
+
+def test_lost_keys_come_back_from_the_file_beside_the_snapshot(cluster: Cluster, tmp_path: Path) -> None:
+    path, state = tmp_path / "etcd.db", tmp_path / "state.yaml"
+    take_snapshot(cluster, path)
+    secret = cluster.get("Secret", f"{NAME}-state", "v1")
+    state.write_text(
+        json.dumps({key: secret[key] for key in ("apiVersion", "kind", "metadata", "type", "data")})
+    )
+    lose_etcd(cluster, *ALL)
+    cluster.client.delete(Key(cluster.client.kind_named("v1", "Secret"), "default", f"{NAME}-state"))
+    lost = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
+    assert (lost.returncode, "--state FILE brings it back" in lost.stderr) == (1, True)
+    done = operator(cluster, "restore", NAME, "--from", str(path), "--state", str(state), "--yes")
+    assert done.returncode == 0, done.stderr
+    all_have(cluster, {"/colour": "blue"})
+    assert (
+        cluster.get("Secret", f"{NAME}-state", "v1")["data"]["secretBundle"] == secret["data"]["secretBundle"]
+    )
+
+
+def test_a_restore_is_refused_while_a_quorum_lives(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    ask_for(cluster, snapshot=digest, file=str(path))
+    said = cluster.says(KIND, NAME, "Restored", "RestoreRefused")
+    assert "a quorum of etcd lives" in said["message"]
+    assert cluster.calls(RECOVER, ok=False) == []
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 1
+    cluster.ready(KIND)
+
+
+def test_a_snapshot_that_is_spoilt_is_never_sent(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    whole = bytearray(path.read_bytes())
+    whole[100_000] ^= 1
+    path.write_bytes(whole)
+    lose_etcd(cluster, *ALL)
+    ask_for(cluster, snapshot=digest, file=str(path))
+    said = cluster.says(KIND, NAME, "Restored", "UploadFailed")
+    assert "its trailer says" in said["message"]
+    assert cluster.calls(RECOVER, ok=False) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "replied"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_engine_that_is_killed_at_a_restore_gives_its_order_once(
+    cluster: Cluster, tmp_path: Path, call: int, moment: str
+) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    lose_etcd(cluster, *ALL)
+    process = cluster.run.process
+    assert process is not None
+    cluster.run.control(op="kill", pid=process.pid, call=call, moment=moment)
+    ask_for(cluster, snapshot=digest, file=str(path))
+    process.wait(60)
+    cluster.run.start("--simulate", "3")
+    again = Cluster(cluster.run)
+    all_have(again, {"/colour": "blue"})
+    assert len(again.calls(BOOTSTRAP)) == 2  # the first one made the cluster
+    # What never arrived, because its sender died before it was carried out, is all that is sent again.
+    never_arrived = (call, moment) == (2, "before")
+    assert len(again.calls(BOOTSTRAP, ok=False)) == (3 if never_arrived else 2)
