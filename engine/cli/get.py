@@ -93,7 +93,7 @@ def _read(
         kind = kind_of(definition)
         place = None if everywhere or not kind.namespaced else namespace or client.namespace
         if name is None:
-            return definition, kind, _everything(client, kind, place)
+            return definition, kind, everything(client, kind, place)
         return definition, kind, [client.get(Key(kind, place or "", name))]
     except Unreachable as error:
         hint = "is it running? --kubeconfig FILE chooses another cluster"
@@ -102,7 +102,8 @@ def _read(
         client.close()
 
 
-def _everything(client: KubeClient, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+def everything(client: KubeClient, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+    """All objects of a kind, in one namespace or in all of them."""
     things: list[dict[str, Any]] = []
     for page in client.list_pages(kind, namespace):
         if page.first:
@@ -137,7 +138,7 @@ def definitions(client: KubeClient) -> Iterable[Mapping[str, Any]]:
     """What the cluster defines; the shipped definitions where it does not say."""
     try:
         kind = client.kind_named("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-        defined = _everything(client, kind, None)
+        defined = everything(client, kind, None)
     except (Missing, Denied):
         defined = []
     return defined or _shipped()
@@ -173,13 +174,14 @@ def _show(
         click.echo(f"no {kind.plural} found", err=True)
         return
     now = time.time()
-    _print(columns, things, now)
+    print_rows(columns, things, now)
     if details:
         click.echo()
-        _print(_CONDITIONS, things[0].get("status", {}).get("conditions", []), now)
+        print_rows(_CONDITIONS, things[0].get("status", {}).get("conditions", []), now)
 
 
-def _print(columns: Sequence[Column], things: Sequence[Mapping[str, Any]], now: float) -> None:
+def print_rows(columns: Sequence[Column], things: Sequence[Mapping[str, Any]], now: float) -> None:
+    """A table with a row a thing; `now` is for ages."""
     rows = [[column.text(thing, now) for column in columns] for thing in things]
     for line in table([column.name for column in columns], rows):
         click.echo(line)
