@@ -102,8 +102,9 @@ rules: setup ## Check the shipped rules
 	$(BIN)/talos-operator validate rules
 
 .PHONY: docs
-docs: setup ## Write docs/reference.md anew, and check that the documentation agrees with the program
+docs: setup ## Write docs/reference.md and docs/metrics.md anew, and check that the documentation agrees with the program
 	$(BIN)/python docs/write_reference.py >docs/.reference.md && mv docs/.reference.md docs/reference.md
+	$(BIN)/python docs/write_metrics.py >docs/.metrics.md && mv docs/.metrics.md docs/metrics.md
 	$(PYTEST) -q tests/contract -m "not slow" -k docs
 
 .PHONY: bench

@@ -8,11 +8,12 @@ them, `series` keeps the text that a scrape reads.
 from __future__ import annotations
 
 import itertools
+import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import samples
+from engine import __version__, samples
 from engine.base.kinds import Key
 from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Value
@@ -41,6 +42,9 @@ class Meter:
             "operations": list(rules.operations),
             "workers": workers,
             "queues": [],
+            "version": __version__,
+            "python": platform.python_version(),
+            "revision": rules.digest,
         }
         overflow = next((metric.name for metric in self._metrics if metric.on == "overflow"), None)
         self.series = SeriesStore(overflow)

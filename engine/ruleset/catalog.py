@@ -50,8 +50,11 @@ ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "operations": _TEXTS,
     "workers": _NUMBER,
     "queues": {"type": "array", "items": _QUEUE},
+    "version": _TEXT,
+    "python": _TEXT,
+    "revision": _TEXT,
 }
-"""What `engine` holds in rules of kind EngineMetrics; `queues` is made anew at each scrape."""
+"""What `engine` holds in rules of kind EngineMetrics; `queues` is made anew at each scrape, `revision` is of the rules."""
 
 EVENTS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "pass": {"controller": _TEXT, "result": _TEXT, "seconds": _NUMBER},
