@@ -97,7 +97,12 @@ class Engine:
         nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
         cpu = threading.Lock()
-        known = {"loopbackOnly": settings.loopback_only, "metaKey": settings.meta_key}
+        backups = settings.backup_directory
+        known = {
+            "backupDirectory": None if backups is None else str(backups.absolute()),
+            "loopbackOnly": settings.loopback_only,
+            "metaKey": settings.meta_key,
+        }
         return Hops(
             rules=self.rules.rules,
             cache=self.cache,

@@ -62,6 +62,8 @@ class Settings:
     health_probe_bind_address: BindAddress | None = field(default=BindAddress("", 8081))
     meta_key: bool = False
     """Whether the rules may write network settings to the machines' META partitions."""
+    backup_directory: Path | None = None
+    """The directory below which etcd backups may be kept; None: none may be."""
     workers: int = 32
     log_format: LogFormat = "text"
 
@@ -91,6 +93,13 @@ class Settings:
             raise SettingsError("--metrics-cert-dir is for TLS; leave out --metrics-secure=false")
         if self.workers < 1:
             raise SettingsError(f"--workers {self.workers}: at least 1")
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        if self.backup_directory is not None and not self.backup_directory.is_dir():
+            raise SettingsError(
+                f"--backup-directory {self.backup_directory} is no directory; create it or mount the volume there"
+            )
         for path in (*self.apply, *self.rules):
             if not path.exists():
                 raise SettingsError(f"{path} does not exist")

@@ -76,6 +76,12 @@ _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
     older="ENABLE_META_KEY",
     help="Write machineSpec.meta to the machines' META partitions, key 0x0a.",
 )
+@option(
+    "--backup-directory",
+    type=_FILE,
+    metavar="DIR",
+    help="Where etcd backups that ask for a directory are kept, such as a mounted volume.",
+)
 @option("--workers", type=int, default=Settings().workers, show_default=True, help="Passes at the same time.")
 @option(
     "--log-format",
@@ -122,6 +128,7 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         metrics_cert_dir=flags["metrics_cert_dir"],
         health_probe_bind_address=_address(flags["health_probe_bind_address"], health),
         meta_key=flags["enable_meta_key"],
+        backup_directory=flags["backup_directory"],
         workers=flags["workers"],
         log_format=flags["log_format"],
     )

@@ -27,6 +27,7 @@ _TEXT_MAP: Final[Schema] = {"type": "object", "additionalProperties": {"type": "
 _MAYBE_TEXT: Final[Schema] = {"type": "string", "nullable": True}
 
 FLAGS: Final[Mapping[str, Schema]] = {
+    "backupDirectory": _MAYBE_TEXT,
     "metaKey": {"type": "boolean"},
     "loopbackOnly": {"type": "boolean"},
 }

@@ -30,7 +30,7 @@ from engine.ruleset.model import CallRead, ObserveRule, Rule, RuleSet
 from engine.samples import gauges
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
-SETTINGS = {"loopbackOnly": False, "metaKey": False}
+SETTINGS = {"backupDirectory": None, "loopbackOnly": False, "metaKey": False}
 
 
 @cache

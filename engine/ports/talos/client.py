@@ -61,6 +61,11 @@ class TalosClient:
         self._thread = threading.Thread(target=self._loop.run_forever, name="talos-loop", daemon=True)
         self._connections: Connections | None = None
 
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only simulated machines, on addresses of this machine's own, may be dialled."""
+        return self._loopback_only
+
     def start(self) -> None:
         """Start the loop's thread."""
         self._thread.start()

@@ -165,7 +165,7 @@ class Spine:
 
     @cached_property
     def observer(self) -> Observer:
-        settings = {"metaKey": False, "loopbackOnly": True}
+        settings = {"backupDirectory": None, "metaKey": False, "loopbackOnly": True}
         reader = Reader(self.cache, self.nodes, Memo())
         return Observer(reader, self.talos.run, settings, self.cpu, self.jobs.states)
 

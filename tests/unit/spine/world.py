@@ -136,5 +136,5 @@ def decided(text: str, live: Mapping[str, Any] | None = None, *, now: float = NO
     rule = rule_of(text)
     key = Key(WIDGET, live["metadata"]["namespace"], live["metadata"]["name"])
     snapshot = Snapshot(key=key, object=live, observed=observed, now=now)
-    names = Evaluation(rule, snapshot, {"metaKey": False, "loopbackOnly": True})
+    names = Evaluation(rule, snapshot, {"backupDirectory": None, "metaKey": False, "loopbackOnly": True})
     return Pass(rule, snapshot, names, decide(rule, snapshot, names))
