@@ -5,6 +5,7 @@ Every test has machines of its own out of the nine that one run simulates.
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -187,6 +188,36 @@ def test_a_cluster_whose_pki_is_lost_waits_for_a_person(cluster: Cluster) -> Non
     told = cluster.says("TalosControlPlane", "lost", "PkiReady", "SecretBundleNotFound")
     assert "lost-state" in told["message"]
     assert cluster.find("Secret", "lost-state", "v1") is None
+
+
+def _state_secret(cluster: Cluster, name: str, **texts: str) -> None:
+    labels = {"talos.alperen.cloud/type": "state"}
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    metadata = {"name": f"{name}-state", "labels": labels}
+    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+def test_a_state_secret_that_cannot_be_used_costs_no_new_pki_and_is_kept(cluster: Cluster) -> None:
+    _state_secret(
+        cluster, "spoilt", secretBundle="cluster: {id: a}", bundleConfig="{}", config="", state="Ready"
+    )
+    cluster.apply(control_plane("spoilt", at("127.0.1.8")))
+    told = cluster.says("TalosControlPlane", "spoilt", "PkiReady", "StateSecretUnusable")
+    assert "spoilt-state" in told["message"]
+    assert cluster.secret("spoilt-state")["secretBundle"] == "cluster: {id: a}"
+    assert not [name for name in cluster.names("TalosMachine") if name.startswith("spoilt")]
+
+
+def test_a_control_plane_made_anew_gets_its_keys_and_its_kubernetes_version_back(cluster: Cluster) -> None:
+    bundle = generate(time.time(), secrets.token_bytes).text()
+    kept = {"bundleConfig": '{"clusterName": "back"}', "config": "", "state": "Ready"}
+    _state_secret(cluster, "back", secretBundle=bundle, observedKubeVersion="v1.34.1", **kept)
+    cluster.apply(control_plane("back", at("127.0.1.8")))
+    until("an event tells of it", lambda: _event(cluster, "back", "StatusRestored"))
+    status = cluster.get("TalosControlPlane", "back")["status"]
+    assert status["observedKubeVersion"] == "v1.34.1"
+    assert json.loads(status["bundleConfig"])["kubeVersion"] == "v1.34.1"
+    assert cluster.secret("back-state")["secretBundle"] == bundle
 
 
 def test_a_machine_without_a_parent_is_left_alone(cluster: Cluster) -> None:
