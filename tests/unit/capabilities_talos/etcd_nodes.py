@@ -12,6 +12,7 @@ from talos_node import Network, Node, address, reply
 class Etcd:
     """`voters` are the numbers of the nodes that are members; a member's id is 1000 + its number.
 
+    `since`: when the etcd service of a node changed last, seconds since the epoch.
     `moved`: member -> the number of the node that it runs on now, though etcd lists its former address.
     """
 
@@ -21,6 +22,7 @@ class Etcd:
     errors: dict[int, str] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     moved: dict[int, int] = field(default_factory=dict)
+    since: dict[int, int] = field(default_factory=dict)
 
     def serve(self, network: Network, *numbers: int) -> dict[int, Node]:
         return {number: self._node(network, number) for number in numbers}
@@ -36,6 +38,7 @@ class Etcd:
             "EtcdLeaveCluster": lambda _request, _context: self._leave(number),
             "EtcdRemoveMemberByID": lambda request, _context: self._remove(request.member_id - 1000),
             "Reset": lambda request, _context: self._reset(number, request),
+            "Bootstrap": lambda request, _context: self._bootstrap(number, request),
         }
         return node
 
@@ -45,7 +48,10 @@ class Etcd:
         state = self.states.get(number, "Running" if runs else "Preparing")
         answer.messages[0].services.add(id="apid", state="Running").health.healthy = True
         if state:
-            answer.messages[0].services.add(id="etcd", state=state).health.healthy = state == "Running"
+            service = answer.messages[0].services.add(id="etcd", state=state)
+            service.health.healthy = state == "Running"
+            event = service.events.events.add(state=state, msg=f"it is {state}")
+            event.ts.FromSeconds(self.since.get(number, 1_800_000_000))
         return answer
 
     def _member(self, number: int) -> int:
@@ -81,6 +87,10 @@ class Etcd:
         self.did.append(f"remove {number}")
         self.voters.remove(number)
         return _one("EtcdRemoveMemberByIDResponse")
+
+    def _bootstrap(self, number: int, request: Any) -> Any:
+        self.did.append(f"bootstrap {number} recover={request.recover_etcd}")
+        return _one("BootstrapResponse")
 
     def _reset(self, number: int, request: Any) -> Any:
         self.did.append(f"reset {number} graceful={request.graceful} reboot={request.reboot}")

@@ -188,8 +188,10 @@ class _Dispatch(grpc.GenericRpcHandler):
             return handler(request, context)
 
         give = protocol.message_class(method.output.full_name).SerializeToString
-        make = (
-            grpc.unary_stream_rpc_method_handler
+        make: Any = (
+            grpc.stream_unary_rpc_method_handler
+            if method.client_streaming
+            else grpc.unary_stream_rpc_method_handler
             if method.server_streaming
             else grpc.unary_unary_rpc_method_handler
         )
