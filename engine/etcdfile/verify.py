@@ -30,7 +30,7 @@ class BadSnapshot(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFacts:
-    """A snapshot that is whole: bytes with trailer, digest of the database, last revision, how many entries of keys, members."""
+    """A snapshot that is whole: its bytes, its digest as `sha256sum` tells it, last revision, how many entries of keys, members."""
 
     size: int
     sha256: str
@@ -62,18 +62,20 @@ def verify_file(path: Path, *, progress: Callable[[int], None] | None = None) ->
             raise BadSnapshot(
                 f"{size} bytes: the digest at its end is missing or cut; it is no whole snapshot"
             )
-        found, told = _digest(file, size - TRAILER, progress), file.read(TRAILER)
+        digest = _digest(file, size - TRAILER, progress)
+        found, told = digest.digest(), file.read(TRAILER)
         if found != told:
             raise BadSnapshot(
                 f"its digest is {found.hex()} and its trailer says {told.hex()}: it was changed or cut"
             )
+        digest.update(told)
         try:
-            return _facts(file, size, found.hex())
+            return _facts(file, size, digest.hexdigest())
         except BadDatabase as error:
             raise BadSnapshot(str(error)) from error
 
 
-def _digest(file: BinaryIO, length: int, progress: Callable[[int], None] | None) -> bytes:
+def _digest(file: BinaryIO, length: int, progress: Callable[[int], None] | None) -> hashlib._Hash:
     digest, left = hashlib.sha256(), length
     while left:
         piece = file.read(min(left, _PIECE))
@@ -83,7 +85,7 @@ def _digest(file: BinaryIO, length: int, progress: Callable[[int], None] | None)
         left -= len(piece)
         if progress is not None:
             progress(length - left)
-    return digest.digest()
+    return digest
 
 
 def _none(_key: bytes) -> bool:

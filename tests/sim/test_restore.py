@@ -43,7 +43,7 @@ def take_snapshot(cluster: Cluster, path: Path) -> str:
     with cluster.machine_api("127.0.1.2") as machine:
         whole = b"".join(message.bytes for message in machine.stream(SNAPSHOT))
     path.write_bytes(whole)
-    return hashlib.sha256(whole[:-32]).hexdigest()
+    return hashlib.sha256(whole).hexdigest()
 
 
 def lose_etcd(cluster: Cluster, *addresses: str) -> None:
@@ -152,6 +152,26 @@ def test_lost_keys_come_back_from_the_file_beside_the_snapshot(cluster: Cluster,
     assert (
         cluster.get("Secret", f"{NAME}-state", "v1")["data"]["secretBundle"] == secret["data"]["secretBundle"]
     )
+
+
+def test_machines_with_new_disks_are_installed_again_and_get_the_snapshot(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "etcd.db"
+    take_snapshot(cluster, path)
+    for address in ALL:
+        cluster.run.control(op="wipe", machine=address)
+    for address in ALL:
+        cluster.run.control(op="power-on", machine=address)
+    until(
+        "empty etcds on new disks",
+        lambda: all(cluster.run.machines()[at]["services"].get("etcd") == "Preparing" for at in ALL),
+        deadline_s=90,
+    )
+    done = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
+    assert done.returncode == 0, done.stderr
+    all_have(cluster, {"/colour": "blue"})
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
 
 
 def test_a_restore_is_refused_while_a_quorum_lives(cluster: Cluster, tmp_path: Path) -> None:
