@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.model import AnyType, ListType, MapType, PointerType, StructType, Type
-from engine.machineconfig.nodes import ListNode, MapNode, Node, is_null, to_value
+from engine.machineconfig.nodes import ListNode, MapNode, Node, Scalar, is_null, to_value
 from engine.machineconfig.scalars import ScalarType, wrong_type
 
 
@@ -57,7 +57,7 @@ def _struct(kind: StructType, node: MapNode, path: str) -> dict[str, Any]:
         field = fields.get(name)
         if field is None:
             raise _unknown_key(kind, name, join(path, name), key.line)
-        if is_null(item):
+        if type(item) is Scalar and item.plain and is_null(item):
             continue
         below = field.type
         if type(below) is not ScalarType:

@@ -42,6 +42,7 @@ _WORDS: Final[Mapping[str, Any]] = {
 
 
 _NULLS: Final = frozenset(word for word, meaning in _WORDS.items() if meaning is None)
+_SPECIAL: Final = _NULLS | {"<<"}
 
 
 class Plain(str):
@@ -198,7 +199,7 @@ class _Reader:
         key: Node | None = None
         for event in self._events:
             kind = type(event)
-            # Nearly all of a text are leaves of mappings; a call for each would cost a fifth of the time.
+            # Nearly all of a text are leaves of mappings; calls for each would cost a third of the time.
             if kind is ScalarEvent and event.anchor is None and self._left > 0:
                 self._left -= 1
                 plain = event.implicit[0] or _is_plain(event)
@@ -210,7 +211,10 @@ class _Reader:
             if key is None:
                 key = node
                 continue
-            _put(found, merged, key, node)
+            if type(key) is Scalar and key.text not in found and not (key.plain and key.text in _SPECIAL):
+                found[key.text] = key, node
+            else:
+                _put(found, merged, key, node)
             key = None
         if not merged:
             return tuple(found.values())
@@ -227,9 +231,7 @@ def _put(
     if text in found:
         message = f"the key {text!r} is already given in line {found[text][0].line}"
         raise ConfigError("Duplicate", message, line=key.line)
-    if not key.plain or (text != "<<" and text not in _NULLS):
-        found[text] = key, value
-    elif text == "<<":
+    if text == "<<":
         merged.extend(_merge_entries(value, key.line))
 
 

@@ -20,7 +20,7 @@ REPLACEMENT: Final = "******"
 _SECRET_KEYS: Final = frozenset(
     (
         "token", "secret", "key", "passphrase", "password", "auth", "identityToken", "privateKey",
-        "presharedKey", "apiToken", "aescbcEncryptionSecret", "secretboxEncryptionSecret", "clusterSecret",
+        "presharedKey", "apiToken", "uniqueToken", "aescbcEncryptionSecret", "secretboxEncryptionSecret", "clusterSecret",
     )
 )  # fmt: skip
 

@@ -69,7 +69,7 @@ def _scalar(node: Node, wanted: str) -> Scalar:
 
 
 def _text(node: Node) -> str:
-    return _scalar(node, "a text").text
+    return node.text if type(node) is Scalar else _scalar(node, "a text").text
 
 
 _BOOLEANS: Final = {

@@ -232,3 +232,15 @@ def test_no_secret_of_the_bundle_is_in_the_redacted_form():
             assert value in result.text or key == "key"
             assert value not in result.redacted
     assert "PRIVATE" not in repr(result) and result.text not in repr(result)
+
+
+def test_every_token_of_a_document_is_hidden():
+    link = {
+        "apiVersion": "v1alpha1",
+        "kind": "SideroLinkConfig",
+        "apiUrl": "https://a/?jointoken=abc",
+        "uniqueToken": "def",
+    }
+    shown = rendered("worker", additionalConfig=[link]).redacted
+    assert "abc" not in shown.split("SideroLinkConfig")[1]
+    assert "uniqueToken: '******'" in shown
