@@ -9,7 +9,7 @@ and the command line.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ BOOTSTRAP: Final = "machine.MachineService/Bootstrap"
 
 PIECE: Final = 65536
 SLOWEST_BYTES_S: Final = 250_000
+_READ: Final = 1 << 20
 _WAITS, _RUNS, _FAILED = "Preparing", "Running", "Failed"
 
 
@@ -144,18 +145,29 @@ async def _has_leader(ports: Ports, address: str, bundle: Opaque) -> bool:
     return bool(status.leader) and not status.errors
 
 
-async def upload(ports: Ports, address: str, bundle: Opaque, path: Path, size: int) -> None:
-    """Send a snapshot of `size` bytes to a machine, in place of any it was sent before. Raises RemoteError, OSError."""
+async def upload(ports: Ports, address: str, bundle: Opaque, pieces: Iterator[bytes], size: int) -> None:
+    """Send a snapshot of `size` bytes to a machine, in place of any it was sent before.
+
+    Each piece is asked for in a thread, and goes in messages of 64 KiB. Raises RemoteError, and what `pieces` raises;
+    the machine keeps nothing then.
+    """
     kind: Any = protocol.message_class(protocol.methods()[UPLOAD].input.full_name)
 
-    async def pieces() -> AsyncIterator[protocol.Message]:
-        with await asyncio.to_thread(path.open, "rb") as file:
-            while piece := await asyncio.to_thread(file.read, PIECE):
-                yield kind(bytes=piece)
+    async def messages() -> AsyncIterator[protocol.Message]:
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            for start in range(0, len(piece), PIECE):
+                yield kind(bytes=piece[start : start + PIECE])
 
     identity = ports.identities.of(bundle, ports.now)
     deadline_s = 30.0 + size / SLOWEST_BYTES_S
-    await ports.talos.upload(address, identity, UPLOAD, pieces(), deadline_s=deadline_s)
+    await ports.talos.upload(address, identity, UPLOAD, messages(), deadline_s=deadline_s)
+
+
+def file_pieces(path: Path) -> Iterator[bytes]:
+    """The content of a file. Raises OSError."""
+    with path.open("rb") as file:
+        while piece := file.read(_READ):
+            yield piece
 
 
 async def bootstrap(ports: Ports, address: str, bundle: Opaque) -> None:

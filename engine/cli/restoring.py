@@ -98,10 +98,17 @@ class Restoring:
 
     def send(self, path: Path, facts: SnapshotFacts) -> None:
         """Send the snapshot to the machine, and then have the engine know of it."""
-        upload = etcd_recovery.upload(self._ports(), self.machine, self._bundle(), path, facts.size)
+        pieces = etcd_recovery.file_pieces(path)
+        upload = etcd_recovery.upload(self._ports(), self.machine, self._bundle(), pieces, facts.size)
         longest_s = 2 * _ENGINE_S + facts.size / etcd_recovery.SLOWEST_BYTES_S
         self._talos.run(upload, timeout_s=longest_s)
-        asked = {"snapshot": facts.sha256, "machine": self.machine, "attempt": self._attempt, "file": None}
+        asked = {
+            "snapshot": facts.sha256,
+            "machine": self.machine,
+            "attempt": self._attempt,
+            "file": None,
+            "backupRef": None,
+        }
         self._client.patch(self._key, {"spec": {FIELD: asked}})
 
     def wait(self, snapshot: str, timeout_s: float, tell: Callable[[str], object]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.base.kinds import Key
+from engine.ports.stores.directory import DirectoryStore
 from tests.sim.cluster import BOOTSTRAP, NAME, RESET, Cluster, quickstart, started
 from tests.sim.shipped import API, ROOT, until
 
@@ -94,6 +95,28 @@ def test_a_wiped_cluster_comes_back_from_a_file_that_the_engine_reads(
         "the engine has looked", lambda: cluster.condition(KIND, NAME, "EtcdHealthy").get("status") == "False"
     )
     assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+
+
+def test_a_wiped_cluster_comes_back_from_a_stored_backup(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    with started(tmp_path / "run", "--backup-directory", str(backups), machines=3) as cluster:
+        cluster.apply(quickstart(3, 0))
+        cluster.ready(KIND)
+        cluster.run.control(op="put", machine="127.0.1.1", key="/colour", value="blue")
+        digest = take_snapshot(cluster, tmp_path / "etcd.db")
+        key = f"{NAME}/etcd-snapshot.db"
+        DirectoryStore(backups).put(key, (tmp_path / "etcd.db").read_bytes())
+        lose_etcd(cluster, *ALL)
+        ask_for(cluster, snapshot=digest, backupRef={"name": "nightly"})
+        cluster.says(KIND, NAME, "Restored", "BackupNotFound")
+        spec = {"talosControlPlaneRef": {"name": NAME}, "backupStorage": {"directory": {}}}
+        kind = cluster.client.kind_named(API, "TalosEtcdBackup")
+        body = {"apiVersion": API, "kind": kind.name, "metadata": {"name": "nightly"}, "spec": spec}
+        cluster.client.create(kind, "default", body)
+        cluster.client.patch_status(Key(kind, "default", "nightly"), {"status": {"filename": key}})
+        all_have(cluster, {"/colour": "blue"})
+        assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
 
 
 def operator(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
