@@ -17,17 +17,21 @@ from engine.cli.text import table
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number. `limit` is what is promised for it, None where nothing is."""
+    """One measured number. `limit`, or `least`, is what is promised for it, None where nothing is."""
 
     what: str
     value: float
     unit: str
     limit: float | None = None
+    least: float | None = None
 
     def cells(self) -> tuple[str, str, str, str]:
         """The row of the table: what, figure, promise, whether it holds."""
-        limit = "" if self.limit is None else f"{self.limit:g} {self.unit}"
-        holds = "" if self.limit is None else ("yes" if self.value <= self.limit else "NO")
+        limit, holds = "", ""
+        if self.limit is not None:
+            limit, holds = f"{self.limit:g} {self.unit}", "yes" if self.value <= self.limit else "NO"
+        if self.least is not None:
+            limit, holds = f"{self.least:g} {self.unit} or more", "yes" if self.value >= self.least else "NO"
         return self.what, f"{self.value:.3g} {self.unit}", limit, holds
 
 
