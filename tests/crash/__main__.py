@@ -3,6 +3,7 @@
     python -m tests.crash                       the whole matrix
     python -m tests.crash --sample 60           so many trials of it, drawn by the seed, within --minutes
     python -m tests.crash --only NAME           one trial by its name
+    python -m tests.crash --resume FILE         the rest of a run whose output FILE has
 
 Prints a line a trial and a summary; failures come with the command that repeats them, and their folders are kept.
 Neighbour: `matrix`.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", metavar="NAME", help="only trials of this scenario")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("TALOS_OPERATOR_TEST_SEED", SEED)))
     parser.add_argument("--slots", type=int, default=4, help="trials at the same time")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="without what held by this earlier output"
+    )
     parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
@@ -60,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *double_kills(known, options.seed),
         ]
         random.Random(options.seed).shuffle(trials)
-        trials = trials[: options.sample]
+        held = _held(options.resume) if options.resume else set()
+        trials = [each for each in trials if str(each) not in held][: options.sample]
     done: list[Verdict] = []
 
     def told(verdict: Verdict) -> None:
@@ -70,6 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     late = began + (options.minutes or 1e9) * 60
     run_all(trials, slots, known, told, lambda: time.monotonic() > late)
     return _summary([*undisturbed.values()], done, len(trials), time.monotonic() - began, folder)
+
+
+def _held(output: Path) -> set[str]:
+    """The trials that held in an earlier run."""
+    return set(re.findall(r"^\[\d+/\d+\] (\S+): held in", output.read_text(), re.MULTILINE))
 
 
 def _wanted(only: Sequence[str] | None, scenario: str) -> bool:
@@ -102,6 +113,9 @@ def _summary(
         )
     hit = [each for each in done if each.hit]
     points = Counter(point for each in hit for point in each.hit)
+    pairs = [each for each in done if len(each.trial.kills) > 1]
+    if pairs:
+        print(f"{len(pairs)} pairs, both kills met their call in {sum(len(each.hit) > 1 for each in pairs)}")
     times = sorted(each.seconds for each in done)
     print(
         f"{len(done)} of {count} trials, {len(hit)} with a kill, {sum(len(each.hit) for each in hit)} kills, {len(points)} kinds of points"
