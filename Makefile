@@ -72,7 +72,7 @@ prometheus: ## Find prometheus and promtool; where they are missing, unpack Debi
 SAMPLE ?= 60
 
 .PHONY: test-crash
-test-crash: setup ## Kill the engine at every mutating call: the whole crash matrix, about an hour
+test-crash: setup ## Kill the engine at every mutating call: the whole crash matrix, half an hour or more
 	$(BIN)/python -m tests.crash
 
 .PHONY: test-crash-sample

@@ -90,13 +90,15 @@ def slow_kills(known: dict[str, Reference]) -> Iterator[Trial]:
 def double_kills(known: dict[str, Reference], seed: int, count: int = PAIRS) -> Iterator[Trial]:
     """Pairs of kills, the second one of the engine that was started after the first."""
     draw = random.Random(f"{seed}/pairs")
-    names = sorted(known)
-    for number in range(count):
-        name = names[number % len(names)]
+    names, told = sorted(known), set()
+    while len(told) < count:
+        name = names[len(told) % len(names)]
         first, second = (_any_kill(draw, known[name]) for _ in range(2))
         # What the first engine has done is not done again: the second one has fewer calls to be killed at.
         second = replace(second, call=1 + second.call // 2)
-        yield drawn(Trial(SCENARIOS[name], (first, second)), seed)
+        if (name, first, second) not in told:
+            told.add((name, first, second))
+            yield drawn(Trial(SCENARIOS[name], (first, second)), seed)
 
 
 def _any_kill(draw: random.Random, reference: Reference) -> Kill:
