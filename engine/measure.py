@@ -101,6 +101,8 @@ class Meter:
     ) -> None:
         """Replace the gauges of one object and count what its pass did and which of its jobs ended."""
         self.series.replace(key, samples.gauges(rule, names))
+        for metric, labels, holder in samples.starts(rule, names):
+            self.series.begin(metric.name, labels, lives_with=_holder(metric, key, holder))
         for metric, sample, holder in samples.events(rule, names, outcomes, ended):
             self._count(metric, sample, _holder(metric, key, holder))
 
@@ -158,8 +160,11 @@ def _family(metric: MetricRule, scope: Scope) -> Family:
 
 
 def _start(metric: MetricRule, scope: Scope) -> Iterable[tuple[tuple[str, str], ...]]:
-    """The label sets that exist at 0: every combination of the values given for each label."""
-    if not metric.start:
+    """The label sets that exist at 0: every combination of the values given for each label.
+
+    Where values are given for some labels only, each object brings its own: `samples.starts`.
+    """
+    if not metric.start or metric.start.keys() != metric.labels.keys():
         return
     choices: list[list[Any]] = []
     for label in metric.labels:

@@ -6,12 +6,14 @@ A label or value without an answer drops that series, it is never guessed. Pure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from engine.base.errors import ExpressionError
 from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Unknown, Value
 from engine.evaluate import Evaluation
+from engine.exposition import Labels
 from engine.expr import Scope
 from engine.ruleset.model import Rule
 from engine.ruleset.model_metrics import MetricRule
@@ -52,6 +54,31 @@ def events(
             if metric.on == name:
                 holder = _holder(metric, scope)
                 yield from ((metric, sample, holder) for sample in _samples(metric, scope))
+
+
+def starts(rule: Rule, names: Evaluation) -> Iterator[tuple[MetricRule, Labels, str | None]]:
+    """The series of an object that are there before anything is counted: `start` names some of their labels.
+
+    The others are those of the object; a series of which one cannot be told is left out. With each the name of the
+    object that it lives with, as in `events`. Where `start` names all labels the series are the engine's own.
+    """
+    for metric in rule.metrics:
+        if metric.on is None or not metric.start or metric.start.keys() == metric.labels.keys():
+            continue
+        try:
+            choices = [_choices(metric, label, names.scope) for label in metric.labels]
+            holder = _holder(metric, names.scope)
+        except ExpressionError:
+            continue
+        for values in itertools.product(*choices):
+            yield metric, tuple(zip(metric.labels, values, strict=True)), holder
+
+
+def _choices(metric: MetricRule, label: str, scope: Scope) -> list[str]:
+    """The values that a label may have at the start; none when nobody can tell."""
+    found = metric.start.get(label, metric.labels[label]).evaluate(scope)
+    values = found if isinstance(found, list) else [found]
+    return [str(value) for value in values if value is not None and not isinstance(value, Unknown)]
 
 
 def _ended(state: JobState) -> Mapping[str, Value]:

@@ -69,6 +69,15 @@ class SeriesStore:
                 if isinstance(family, Cells):
                     family.forget(owner)
 
+    def begin(self, name: str, labels: Labels, *, lives_with: Hashable = None) -> None:
+        """Let a counter or histogram exist at 0 before anything is counted; `lives_with` as in `add`."""
+        with self._lock:
+            family = self._families[name]
+            if not isinstance(family, Cells):
+                raise TypeError(f"metric {name} is a gauge; replace it, do not count in it")
+            if family.cell(labels, lives_with) is None:
+                self._drop_sample(name, 1)
+
     def add(self, name: str, labels: Labels, amount: float = 1.0, *, lives_with: Hashable = None) -> None:
         """Let a counter grow; 0 makes it exist. It stays until `lives_with` is dropped (None: for ever)."""
         if amount < 0:

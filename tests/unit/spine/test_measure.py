@@ -106,6 +106,35 @@ def test_known_label_sets_are_there_from_the_start():
     ]
 
 
+STARTING = """
+  - name: t_mine_total
+    type: counter
+    help: x
+    on: act.s
+    labels: {name: "${self.metadata.name}", result: "${event.result}"}
+    start: {result: [success, error]}
+  - {name: t_mine_seconds, type: histogram, help: x, on: act.s, labels: {name: "${self.metadata.name}", x: a}, start: {x: [a]},
+     value: "${event.seconds}", buckets: [1], livesWith: {kind: Widget, name: "${self.metadata.name}"}}
+"""
+
+
+def test_the_counters_of_an_object_are_there_before_anything_is_counted():
+    meter = meter_of(GAUGES + STARTING)
+    assert lines(meter, "t_mine_total") == []
+    made = decided(GAUGES + STARTING, widget("w"), a=FAILED)
+    meter.measured(made.rule, key_of("w"), made.names, ())
+    zeros = [f't_mine_total{{name="w",result="{word}"}} 0' for word in ("success", "error")]
+    assert lines(meter, "t_mine_total") == zeros
+    assert lines(meter, "t_mine_seconds_count") == ['t_mine_seconds_count{name="w",x="a"} 0']
+    ended = [Outcome(id="s", item="", status="failed", error=Refused("no"), seconds=2.0)]
+    meter.measured(made.rule, key_of("w"), made.names, ended)
+    meter.measured(made.rule, key_of("w"), made.names, ())
+    assert lines(meter, "t_mine_total") == [zeros[0], 't_mine_total{name="w",result="error"} 1']
+    assert lines(meter, "t_mine_seconds_count") == ['t_mine_seconds_count{name="w",x="a"} 1']
+    meter.drop(key_of("w"))
+    assert lines(meter, "t_mine_seconds_count") == []
+
+
 def test_outcomes_are_counted_by_how_they_ended():
     meter = meter_of()
     outcomes = [
