@@ -72,8 +72,8 @@ def show(
         return _show_stored(directory, output, verify=verify)
     if verify:
         raise CommandFailed("--verify reads a directory", hint="add --directory DIR", code=MISUSED)
-    with _client(kubeconfig) as client:
-        kind = _kind_with(client, "backupStorage")
+    with connected(kubeconfig) as client:
+        kind = kind_with(client, "backupStorage")
         found = everything(client, kind, None if all_namespaces else namespace or client.namespace)
     if output == "json":
         click.echo(json.dumps({"items": found}, indent=2))
@@ -150,8 +150,8 @@ def create(
     name: str, like: str, timeout: float, no_wait: bool, namespace: str | None, kubeconfig: Path | None
 ) -> int:
     """Make a backup object called NAME and wait until the backup is stored and verified."""
-    with _client(kubeconfig) as client:
-        kind, place = _kind_with(client, "backupStorage"), namespace or client.namespace
+    with connected(kubeconfig) as client:
+        kind, place = kind_with(client, "backupStorage"), namespace or client.namespace
         key = Key(kind, place, name)
         body = {
             "apiVersion": kind.api_version,
@@ -168,7 +168,7 @@ def create(
 
 
 def _spec_like(client: KubeClient, backups: Kind, namespace: str, name: str) -> Mapping[str, Any]:
-    for kind in (_kind_with(client, "backupTemplate"), backups):
+    for kind in (kind_with(client, "backupTemplate"), backups):
         try:
             found = client.get(Key(kind, namespace, name))["spec"]
         except Missing:
@@ -199,7 +199,8 @@ def _wait(client: KubeClient, key: Key, timeout_s: float) -> str:
         time.sleep(_LOOK_S)
 
 
-def _kind_with(client: KubeClient, field: str) -> Kind:
+def kind_with(client: KubeClient, field: str) -> Kind:
+    """The kind whose spec has this field. Raises CommandFailed where none has."""
     for definition in definitions(client):
         schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         if field in schema.get("properties", {}).get("spec", {}).get("properties", {}):
@@ -208,7 +209,8 @@ def _kind_with(client: KubeClient, field: str) -> Kind:
 
 
 @contextmanager
-def _client(kubeconfig: Path | None) -> Iterator[KubeClient]:
+def connected(kubeconfig: Path | None) -> Iterator[KubeClient]:
+    """A client of the cluster, closed afterwards."""
     from engine.ports.kube.access import open_access
     from engine.ports.kube.client import KubeClient
 

@@ -9,12 +9,13 @@ Neighbours: `restoring` knows the object, `capabilities.etcd_recovery` the machi
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from engine.cli.failures import CommandFailed
+from engine.cli.failures import MISUSED, CommandFailed
 from engine.cli.parameters import Duration
 from engine.cli.snapshotfile import as_json, in_words, verified
 
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
     from engine.cli.restoring import Restoring
     from engine.etcdfile.verify import SnapshotFacts
 
+_FOLDER: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("restore", short_help="Bring a cluster's etcd back from a snapshot.")
 @click.argument("name")
-@click.option("--from", "snapshot", type=_FILE, required=True, metavar="FILE", help="The snapshot.")
+@click.option("--from", "snapshot", type=_FILE, metavar="FILE", help="The snapshot, as a file.")
+@click.option("--backup", metavar="NAME", help="The snapshot, as a stored backup of the cluster.")
+@click.option(
+    "--backup-directory",
+    type=_FOLDER,
+    metavar="DIR",
+    help="The operator's directory of backups, as it is seen from here.",
+)
 @click.option(
     "--state", type=_FILE, metavar="FILE", help="The backed-up Secret NAME-state, where that is gone."
 )
@@ -54,7 +63,9 @@ _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 def command(
     name: str,
-    snapshot: Path,
+    snapshot: Path | None,
+    backup: str | None,
+    backup_directory: Path | None,
     state: Path | None,
     machine: str | None,
     attempt: int,
@@ -73,15 +84,25 @@ def command(
     \b
     Examples:
       talos-operator restore quickstart --from etcd.db --dry-run
-      talos-operator restore quickstart --from etcd.db
+      talos-operator restore quickstart --backup nightly-1764288000
       talos-operator restore quickstart --from etcd.db --state state.yaml --yes -o json
     """
     from engine.cli.restoring import open_restoring
 
     if output == "json" and not (yes or dry_run):
-        raise CommandFailed("-o json does not ask", hint="add --yes, or --dry-run to see the plan", code=2)
-    facts = verified(snapshot)
-    with open_restoring(kubeconfig, namespace, name, attempt=attempt) as restoring:
+        raise CommandFailed(
+            "-o json does not ask", hint="add --yes, or --dry-run to see the plan", code=MISUSED
+        )
+    if (snapshot is None) == (backup is None):
+        raise CommandFailed("one snapshot is needed", hint="--from FILE or --backup NAME", code=MISUSED)
+    with ExitStack() as stack:
+        if snapshot is None:
+            from engine.cli.storedbackup import brought
+
+            assert backup is not None
+            snapshot = stack.enter_context(brought(kubeconfig, namespace, backup, backup_directory))
+        facts = verified(snapshot)
+        restoring = stack.enter_context(open_restoring(kubeconfig, namespace, name, attempt=attempt))
         if state is not None:
             restoring.bring_state(state, dry=dry_run)
         if not restoring.ordered(facts.sha256):

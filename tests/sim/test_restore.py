@@ -117,6 +117,22 @@ def test_a_wiped_cluster_comes_back_from_a_stored_backup(tmp_path: Path) -> None
         cluster.client.patch_status(Key(kind, "default", "nightly"), {"status": {"filename": key}})
         all_have(cluster, {"/colour": "blue"})
         assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+        cluster.run.control(op="put", machine="127.0.1.1", key="/colour", value="red")
+        lose_etcd(cluster, *ALL)
+        arguments = (
+            "restore",
+            NAME,
+            "--backup",
+            "nightly",
+            "--backup-directory",
+            str(backups),
+            "--attempt",
+            "2",
+        )
+        done = operator(cluster, *arguments, "--yes")
+        assert done.returncode == 0, done.stderr
+        all_have(cluster, {"/colour": "blue"})
+        assert len(cluster.calls(BOOTSTRAP, ok=False)) == 3
 
 
 def operator(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
