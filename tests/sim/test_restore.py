@@ -174,6 +174,52 @@ def test_a_person_restores_a_cluster_with_the_command_and_may_call_it_again(
     assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
 
 
+def test_what_talos_refuses_after_the_order_is_told_and_tried_again_only_when_asked_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "etcd.db"
+    take_snapshot(cluster, path)
+    lose_etcd(cluster, *ALL)
+    cluster.run.control(op="stream", method=RECOVER, how="corrupt", bytes=700_000)
+    arguments = ("restore", NAME, "--from", str(path), "--yes")
+    failed = operator(cluster, *arguments, "--timeout", "15s")
+    assert failed.returncode == 1
+    assert "expected sha256 [" in failed.stderr
+    said = cluster.says(KIND, NAME, "Restored", "EtcdNotBegun")
+    assert "spec.restore.attempt" in said["message"]
+    lose_etcd(cluster, ALL[0])
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+    done = operator(cluster, *arguments, "--attempt", "2")
+    assert done.returncode == 0, done.stderr
+    all_have(cluster, {"/colour": "blue"})
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 3
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "replied"])
+def test_a_command_that_is_killed_is_called_again_and_nothing_is_ordered_twice(
+    cluster: Cluster, tmp_path: Path, moment: str
+) -> None:
+    path = tmp_path / "etcd.db"
+    take_snapshot(cluster, path)
+    lose_etcd(cluster, *ALL)
+    arguments = (
+        "restore",
+        NAME,
+        "--from",
+        str(path),
+        "--yes",
+        "--kubeconfig",
+        str(cluster.run.folder / "kubeconfig"),
+    )
+    with subprocess.Popen([sys.executable, "-m", "engine", *arguments], cwd=ROOT) as process:
+        cluster.run.control(op="kill", pid=process.pid, call=1, moment=moment)
+        assert process.wait(60) < 0
+    done = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
+    assert done.returncode == 0, done.stderr
+    all_have(cluster, {"/colour": "blue"})
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+
+
 def test_lost_keys_come_back_from_the_file_beside_the_snapshot(cluster: Cluster, tmp_path: Path) -> None:
     path, state = tmp_path / "etcd.db", tmp_path / "state.yaml"
     take_snapshot(cluster, path)
