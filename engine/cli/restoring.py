@@ -31,6 +31,7 @@ from engine.ports.talos.client import TalosClient
 
 FIELD: Final = "restore"
 CONDITION: Final = "Restored"
+_ENCRYPTED: Final = b"age-encryption.org/"
 _STATE: Final = "{}-state"
 _BUNDLE: Final = "secretBundle"
 _LOOK_S: Final = 0.5
@@ -58,11 +59,11 @@ class Restoring:
 
     def bring_state(self, path: Path, *, dry: bool) -> None:
         """Bring the Secret with the keys back from a file, unless it is there; another one there is refused."""
-        documents = load_documents(path.read_text("utf-8"))
+        documents = load_documents(_text(path))
         name = _STATE.format(self._key.name)
         found = next((each for each in documents if _is_state(each)), None)
         if found is None:
-            hint = "take the file state-... that was stored beside the snapshot, decrypted"
+            hint = "take the file state-... that was stored beside the snapshot"
             raise CommandFailed(f"no Secret with {_BUNDLE} in it", where=f"in {path}", hint=hint)
         secret = Key(self._client.kind_named("v1", "Secret"), self._key.namespace, name)
         try:
@@ -178,6 +179,18 @@ def _restores(definition: Mapping[str, Any]) -> bool:
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     spec = schema.get("properties", {}).get("spec", {}).get("properties", {})
     return "snapshot" in spec.get(FIELD, {}).get("properties", {})
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith(_ENCRYPTED):
+        hint = f"age --decrypt {path.name} > state.yaml, with -i KEYFILE where it is for recipients"
+        raise CommandFailed("the file is encrypted", where=f"in {path}", hint=hint)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        hint = "take the file state-... that was stored beside the snapshot"
+        raise CommandFailed("the file is no text", where=f"in {path}", hint=hint) from error
 
 
 def _is_state(document: Any) -> bool:

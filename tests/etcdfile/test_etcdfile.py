@@ -125,3 +125,13 @@ def test_pages_that_lie_are_told_and_never_followed(tmp_path: Path) -> None:
             verify_file(path)
         except BadSnapshot as error:
             assert str(error)  # noqa: PT017  most changes are told, some leave another sound database
+
+
+def test_a_snapshot_that_is_cut_anywhere_is_never_taken_for_whole(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.db", cluster(), 1 << 20).read_bytes()
+    path = tmp_path / "cut.db"
+    places = {edge + step for edge in range(0, len(whole), 64 << 10) for step in (-1, 0, 1, 31, 32, 33)}
+    for place in sorted(place for place in places if 0 <= place < len(whole)):
+        path.write_bytes(whole[:place])
+        with pytest.raises(BadSnapshot):
+            verify_file(path)

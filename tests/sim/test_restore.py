@@ -231,6 +231,12 @@ def test_lost_keys_come_back_from_the_file_beside_the_snapshot(cluster: Cluster,
     cluster.client.delete(Key(cluster.client.kind_named("v1", "Secret"), "default", f"{NAME}-state"))
     lost = operator(cluster, "restore", NAME, "--from", str(path), "--yes")
     assert (lost.returncode, "--state FILE brings it back" in lost.stderr) == (1, True)
+    sealed, foreign = tmp_path / "sealed", tmp_path / "foreign.yaml"
+    sealed.write_bytes(b"age-encryption.org/v1\n\xff\xfe")
+    foreign.write_text("kind: ConfigMap")
+    for wrong, said in ((sealed, "the file is encrypted"), (foreign, "no Secret with secretBundle")):
+        failed = operator(cluster, "restore", NAME, "--from", str(path), "--state", str(wrong), "--yes")
+        assert (failed.returncode, said in failed.stderr) == (1, True), failed.stderr
     done = operator(cluster, "restore", NAME, "--from", str(path), "--state", str(state), "--yes")
     assert done.returncode == 0, done.stderr
     all_have(cluster, {"/colour": "blue"})
