@@ -116,6 +116,7 @@ class Between:
     def __init__(self, backend_port: int) -> None:
         self.requests: list[tuple[str, str]] = []
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
+        self._numbered: dict[int, Fault] = {}
         self._lock = threading.Lock()
         between = self
 
@@ -139,16 +140,23 @@ class Between:
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
         self.url = f"https://{HOST}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def next(self, operation: str, *faults: Fault) -> None:
         """What happens to the next requests of this operation, one each."""
         self.faults[operation].extend(faults)
 
+    def at(self, number: int, fault: Fault) -> None:
+        """What happens to the so-and-so-many-th request from now on, whatever it asks for."""
+        with self._lock:
+            self._numbered = {len(self.requests) + number: fault}
+
     def quiet(self) -> None:
         """Forget the script and the requests."""
-        self.requests.clear()
-        self.faults.clear()
+        with self._lock:
+            self.requests.clear()
+            self.faults.clear()
+            self._numbered = {}
 
     def asked(self, operation: str) -> int:
         return sum(1 for each, _ in self.requests if each == operation)
@@ -162,7 +170,9 @@ class Between:
         operation = operation_of(handler.command, handler.path)
         with self._lock:
             self.requests.append((operation, f"{handler.command} {handler.path}\n{handler.headers}"))
-            fault = self.faults[operation].popleft() if self.faults[operation] else None
+            fault = self._numbered.pop(len(self.requests), None)
+            if fault is None and self.faults[operation]:
+                fault = self.faults[operation].popleft()
 
         def forward(sent: bytes) -> tuple[int, dict[str, str], bytes]:
             signed = handler.headers.get("x-amz-content-sha256")
