@@ -285,7 +285,7 @@ def test_a_snapshot_that_is_spoilt_is_never_sent(cluster: Cluster, tmp_path: Pat
     lose_etcd(cluster, *ALL)
     ask_for(cluster, snapshot=digest, file=str(path))
     said = cluster.says(KIND, NAME, "Restored", "UploadFailed")
-    assert "its trailer says" in said["message"]
+    assert "the digest at its end is not that of the bytes before it" in said["message"]
     assert cluster.calls(RECOVER, ok=False) == []
 
 
