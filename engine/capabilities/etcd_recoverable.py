@@ -14,14 +14,14 @@ from engine.capabilities.contract import Capability, Ports
 
 
 async def recoverable(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`target` (a machine and since when it waits, for `once`) or `blocked`, one of them null."""
+    """`target` (a machine and since when it waits, for `once`) or `blocked`, one of them null; `waiting`: every target."""
     found = await etcd_recovery.standing(ports, given["endpoints"], given["identity"])
     machine = given.get("machine")
     blocked = etcd_recovery.obstacle(found, machine)
     if blocked:
-        return {"target": None, "address": None, "blocked": blocked}
-    target = etcd_recovery.target_of(found, machine)
-    return {"target": target, "address": etcd_recovery.address_of(target), "blocked": None}
+        return {"target": None, "waiting": [], "blocked": blocked}
+    waiting = [etcd_recovery.target_of(found, each) for each in found.waiting]
+    return {"target": etcd_recovery.target_of(found, machine), "waiting": waiting, "blocked": None}
 
 
 CAPABILITY = Capability(
@@ -33,7 +33,7 @@ CAPABILITY = Capability(
     output=form(
         {
             "target": {"type": ["string", "null"]},
-            "address": {"type": ["string", "null"]},
+            "waiting": TEXTS,
             "blocked": {"type": ["string", "null"]},
         }
     ),

@@ -135,6 +135,22 @@ def test_a_wiped_cluster_comes_back_from_a_stored_backup(tmp_path: Path) -> None
         assert len(cluster.calls(BOOTSTRAP, ok=False)) == 3
 
 
+def test_a_cluster_that_is_declared_anew_with_a_restore_never_begins_empty(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "etcd.db"
+    digest = take_snapshot(cluster, path)
+    cluster.delete("TalosCluster", NAME)
+    cluster.gone("TalosCluster", NAME, deadline_s=90)
+    document = quickstart(3, 0)
+    document["spec"]["controlPlane"]["restore"] = {"snapshot": digest, "file": str(path)}
+    cluster.apply(document)
+    all_have(cluster, {"/colour": "blue"})
+    assert len(cluster.calls(BOOTSTRAP, ok=False)) == 2
+    assert len(cluster.calls(RECOVER, ok=False)) == 1
+    cluster.ready()
+
+
 def operator(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,

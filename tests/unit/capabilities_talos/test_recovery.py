@@ -26,8 +26,9 @@ def at(*numbers):
 def test_a_control_plane_without_etcd_may_be_recovered_on_its_first_machine_or_a_named_one(network, run):
     Etcd([]).serve(network, 1, 2, 3)
     found = run(RECOVERABLE, endpoints=at(1, 2, 3))
-    assert found == {"target": f"{address(1)}@{SINCE}", "address": address(1), "blocked": None}
-    assert run(RECOVERABLE, endpoints=at(1, 2, 3), machine=address(3))["address"] == address(3)
+    targets = [f"{where}@{SINCE}" for where in at(1, 2, 3)]
+    assert found == {"target": targets[0], "waiting": targets, "blocked": None}
+    assert run(RECOVERABLE, endpoints=at(1, 2, 3), machine=address(3))["target"] == targets[2]
     blocked = run(RECOVERABLE, endpoints=at(1, 2, 3), machine=address(9))["blocked"]
     assert "is no machine of this control plane" in blocked
 
@@ -63,7 +64,7 @@ def test_silent_machines_that_may_be_a_quorum_leave_it_undecided(network, run):
 def test_a_silent_minority_holds_nothing_up(network, run):
     etcd = Etcd([])
     etcd.serve(network, 1, 2)
-    assert run(RECOVERABLE, endpoints=at(1, 2, 3))["address"] == address(1)
+    assert run(RECOVERABLE, endpoints=at(1, 2, 3))["waiting"] == [f"{where}@{SINCE}" for where in at(1, 2)]
     assert run(RECOVER, endpoints=at(1, 2, 3), target=f"{address(1)}@{SINCE}")["sent"] is True
     assert etcd.did == ["bootstrap 1 recover=True"]
 
