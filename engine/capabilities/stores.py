@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from engine.base.errors import CapabilityError
 from engine.base.values import Opaque
 from engine.ports.stores.contract import Store
 from engine.ports.stores.s3place import S3Place
+from engine.ports.stores.threads import Threads
 
 T = TypeVar("T")
 
@@ -44,12 +44,12 @@ def opened(handle: Opaque) -> Store:
 
 async def beside(work: Callable[[], T]) -> T:
     """Run what blocks on a store in a thread that is there for it."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), work)
+    return await asyncio.wrap_future(_threads().submit(work))
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+def _threads() -> Threads:
+    return Threads(_THREADS, "store")
 
 
 @lru_cache(maxsize=_OPEN)

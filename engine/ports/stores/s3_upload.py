@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 from engine.base.errors import Conflict, Garbled, RemoteError
 from engine.ports.stores.contract import Bytes
 from engine.ports.stores.s3_failures import failures
+from engine.ports.stores.threads import Threads
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ class S3Upload:
         self._made = 1
         self._pending: deque[tuple[Future[str], bytearray]] = deque()
         self._tags: list[str] = []
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store-part")
+        self._threads = Threads(THREADS, "store-part")
         self._open = True
 
     def __enter__(self) -> Self:
@@ -153,7 +154,7 @@ class S3Upload:
         whole = self._filled == PART
         body = self._buffer if whole else bytes(memoryview(self._buffer)[: self._filled])
         number = len(self._tags) + len(self._pending) + 1
-        self._pending.append((self._threads.submit(self._send, number, body), self._buffer))
+        self._pending.append((self._threads.submit(lambda: self._send(number, body)), self._buffer))
         self._hash.update(body)
         self._size += self._filled
         self._filled = 0
@@ -239,11 +240,11 @@ class S3Upload:
         self._aborted.set()
         for future, _ in self._pending:
             future.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        wait([future for future, _ in self._pending])
 
     def _end(self) -> None:
         self._open = False
-        self._threads.shutdown(wait=True)
+        self._threads.close()
         self._pending.clear()
         self._buffer = bytearray()
         with _lock:
