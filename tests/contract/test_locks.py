@@ -43,6 +43,13 @@ def test_the_locks_hold_what_the_project_declares():
     assert wanted(project()["project"]["optional-dependencies"]["dev"]) <= set(pins("dev"))
 
 
+def test_an_image_has_every_extra_and_the_tests_have_them_too():
+    extras = project()["project"]["optional-dependencies"]
+    users = wanted([each for name, needed in extras.items() if name != "dev" for each in needed])
+    assert users
+    assert users <= set(pins("runtime")) & set(pins("dev"))
+
+
 def test_tests_run_with_the_versions_that_users_get():
     runtime, dev = pins("runtime"), pins("dev")
     assert {name: dev.get(name, ("absent", 0))[0] for name in runtime} == {
