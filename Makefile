@@ -69,6 +69,10 @@ prometheus: ## Find prometheus and promtool; where they are missing, unpack Debi
 		apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; \
 		dpkg-deb -x prometheus_*.deb .; }
 
+.PHONY: pictures
+pictures: setup prometheus ## Draw docs/pictures anew: what the dashboards show of a bring-up and of a machine without power
+	$(BIN)/python -m tests.observability.pictures
+
 SAMPLE ?= 60
 
 .PHONY: test-crash
