@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261125"))
 MOMENTS = 30
+SPEED = 4
 ARGUMENTS = ("--simulate", "5", "--apply", str(QUICKSTART))
 
 
@@ -56,16 +57,28 @@ def _state(run: Shipped) -> dict[str, Any]:
     return {"objects": objects, "stored": stored}
 
 
+def _hurry(run: Shipped) -> bool:
+    """Have the machines live faster, once they are there: thirty bring-ups at their own pace take ten minutes."""
+    try:
+        run.control(op="speed", factor=SPEED)
+    except OSError:
+        return False
+    return True
+
+
 def _bring_up(folder: Path, kill_after_s: float | None) -> tuple[dict[str, Any], Counter[str], float]:
     with shipped(folder) as run:
         began = time.monotonic()
         run.start(*ARGUMENTS)
         if kill_after_s is not None:
             assert run.process is not None
+            hurried = False
             while time.monotonic() - began < kill_after_s and run.process.poll() is None:
+                hurried = hurried or _hurry(run)
                 time.sleep(0.01)
             run.kill()
             run.start(*ARGUMENTS)
+        until("the machines live faster", lambda: _hurry(run))
         state = _state(run)
         seconds = time.monotonic() - began
         assert run.stop() == 0, run.log()
