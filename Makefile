@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+PARALLEL := $(BIN)/python -m tests.network
 RUN_DIR ?= .run
 MACHINES ?= 5
 
@@ -51,11 +52,12 @@ clean-run: ## Forget what `make run` built
 
 .PHONY: test
 test: setup ## Everything that ends within minutes
-	$(PYTEST) -q -m "not slow and not go and not kube"
+	$(PARALLEL) 2 $(PYTEST) -q -m "not slow and not go and not kube"
 
 .PHONY: test-slow
 test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go client
-	$(PYTEST) -q -m "(slow or go) and not kube"
+	$(PARALLEL) 3 $(PYTEST) -q -m "slow and not go and not kube and not registry"
+	$(PYTEST) -q -m "go or registry"
 
 .PHONY: test-observability
 test-observability: setup prometheus ## Alerts and dashboards on a real Prometheus

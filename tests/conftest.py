@@ -15,8 +15,16 @@ from typing import Any
 
 import pytest
 
+from tests import network
+
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several workers has a network of its own."""
+    if hasattr(config, "workerinput"):
+        network.enter()
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,7 @@ def test_nothing_else_travels(wheel):
 
 
 @pytest.mark.slow
+@pytest.mark.registry
 @pytest.mark.timeout(400)
 def test_the_wheel_runs_in_an_empty_environment(wheel, tmp_path):
     environment = tmp_path / "venv"

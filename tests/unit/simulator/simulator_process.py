@@ -25,7 +25,7 @@ DATA = Path(__file__).parent / "data"
 _RANDOM = random.Random(os.getpid())
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """The first true value of `condition`, asked again and again until the deadline."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
