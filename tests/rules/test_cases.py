@@ -12,7 +12,7 @@ from tests.rules.world import Verdict, judge, read
 
 CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
 KEYS = {
-    "settings", "plan", "mode", "every", "finalizer", "asks", "writes", "conditions", "status", "keeps", "events",
+    "settings", "jobs", "plan", "mode", "every", "finalizer", "asks", "writes", "conditions", "status", "keeps", "events",
     "samples",
 }  # fmt: skip
 """What a case can say, as docs/rule-language.md explains it."""
@@ -25,7 +25,7 @@ def test_a_rule_decides_as_its_golden_case_says(folder: Path) -> None:
     expected: dict[str, Any] = read(folder / "expect.yaml")
     assert expected.keys() <= KEYS, f"a misspelt key would expect nothing: {expected.keys() - KEYS}"
     live, world = read(folder / "object.yaml"), read(folder / "world.yaml")
-    verdict = judge(live, world, settings=expected.get("settings"))
+    verdict = judge(live, world, settings=expected.get("settings"), jobs=expected.get("jobs"))
     _decides(verdict, expected)
     _says(verdict, expected)
 

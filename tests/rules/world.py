@@ -17,7 +17,7 @@ from typing import Any
 from engine.base.assets import asset
 from engine.base.errors import CapabilityError
 from engine.base.kinds import Key
-from engine.base.model import Condition, Observed, Plan, Sample, Snapshot
+from engine.base.model import Condition, JobState, Observed, Plan, Sample, Snapshot
 from engine.base.values import Opaque, Unknown, first_unknown
 from engine.base.yamltext import load_documents
 from engine.capabilities.inputs import check_input
@@ -76,12 +76,14 @@ def judge(
     *,
     now: float = NOW,
     settings: Mapping[str, bool] | None = None,
+    jobs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Verdict:
     """Decide and assess one pass over `live` in this world."""
     rule = rule_for(live["kind"])
     key = Key(rule.kind, live["metadata"]["namespace"], live["metadata"]["name"])
     observed: dict[str, Observed] = {}
-    snapshot = Snapshot(key=key, object=live, observed=observed, now=now)
+    states = {step: JobState(**state) for step, state in (jobs or {}).items()}
+    snapshot = Snapshot(key=key, object=live, observed=observed, now=now, jobs=states)
     names = Evaluation(rule, snapshot, {**SETTINGS, **(settings or {})})
     asked: dict[str, Any] = {}
     pending = [*rule.observe, *(rule.finalize.observe if rule.finalize else ())]

@@ -1,0 +1,99 @@
+"""Backups from end to end: a simulated cluster's etcd, the shipped rules, files in a directory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sim.cluster import API, NAME, Cluster, quickstart, started
+from tests.sim.shipped import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+FOLDER = f"talos-operator-etcd-backups/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that backups go to."""
+    return tmp_path_factory.mktemp("backups")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, backups: Path) -> Iterator[Cluster]:
+    """One control plane machine, Ready."""
+    folder = tmp_path_factory.mktemp("backup-run") / "run"
+    with started(folder, "--backup-directory", str(backups), machines=1) as found:
+        found.run.control(op="speed", factor=5)
+        found.apply(quickstart(1, 0))
+        found.ready()
+        yield found
+
+
+def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+BACKUP = {"talosControlPlaneRef": {"name": NAME}, "backupStorage": {"directory": {}}}
+
+
+def files(backups: Path, pattern: str = "*") -> set[str]:
+    """The files that are published, by name."""
+    return {path.name for path in (backups / FOLDER).glob(pattern) if not path.name.startswith(".")}
+
+
+def test_a_backup_is_a_whole_snapshot_with_the_keys_beside_it_and_goes_with_its_object(
+    cluster: Cluster, backups: Path
+) -> None:
+    cluster.apply(manifest("TalosEtcdBackup", "one", BACKUP))
+    cluster.ready("TalosEtcdBackup", "one")
+    status = cluster.get("TalosEtcdBackup", "one")["status"]
+    snapshot = (backups / status["filename"]).read_bytes()
+    assert len(snapshot) == status["size"]
+    assert hashlib.sha256(snapshot).hexdigest() == status["sha256"]
+    assert hashlib.sha256(snapshot[:-32]).digest() == snapshot[-32:]
+    assert "secretBundle" in (backups / status["stateFilename"]).read_text()
+    assert 'talos_operator_etcd_backup_total{namespace="default",name="one",status="success"} 1' in cluster.metrics()
+    size = f'talos_operator_etcd_backup_size_bytes{{namespace="default",name="one"}} {len(snapshot)}'
+    until("its size is told", lambda: size in cluster.metrics())
+    cluster.delete("TalosEtcdBackup", "one")
+    cluster.gone("TalosEtcdBackup", "one")
+    assert files(backups) == set()
+    until("its series are gone", lambda: 'name="one"' not in cluster.metrics())
+
+
+def test_a_snapshot_that_is_cut_or_damaged_is_never_published_and_is_tried_again(
+    cluster: Cluster, backups: Path
+) -> None:
+    cluster.run.control(op="snapshot", machine="127.0.1.1", effect="corrupt", at=5000, count=1)
+    cluster.apply(manifest("TalosEtcdBackup", "two", BACKUP))
+    failed = cluster.says("TalosEtcdBackup", "two", "Failed", "BackupFailed")
+    assert failed["status"] == "True"
+    assert files(backups, "*.db") == set()
+    cluster.ready("TalosEtcdBackup", "two", deadline_s=60)
+    assert cluster.condition("TalosEtcdBackup", "two", "Failed")["status"] == "False"
+    cluster.delete("TalosEtcdBackup", "two")
+    cluster.gone("TalosEtcdBackup", "two")
+
+
+def test_a_schedule_keeps_the_newest_of_what_it_makes(cluster: Cluster, backups: Path) -> None:
+    spec = {"schedule": "@every 2s", "retention": 2, "backupTemplate": {"spec": BACKUP}}
+    cluster.apply(manifest("TalosEtcdBackupSchedule", "often", spec))
+    seen: set[str] = set()
+
+    def made() -> bool:
+        seen.update(files(backups, "*.db"))
+        return len(seen) >= 5
+
+    until("five were made", made)
+    cluster.client.patch(cluster.key("TalosEtcdBackupSchedule", "often"), {"spec": {"paused": True}})
+    until("the newest two are kept", lambda: len(cluster.names("TalosEtcdBackup")) <= 3)
+    status = cluster.get("TalosEtcdBackupSchedule", "often")["status"]
+    assert status["lastSuccessfulBackupTime"] >= status["lastScheduleTime"][:10]
+    cluster.delete("TalosEtcdBackupSchedule", "often")
+    cluster.gone("TalosEtcdBackupSchedule", "often")
+    assert files(backups) == set()
