@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from engine.base.kinds import Key
 from tests.sim.cluster import API, NAME, Cluster, quickstart, started
 from tests.sim.shipped import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
+SNAPSHOT = "machine.MachineService/EtcdSnapshot"
 FOLDER = f"talos-operator-etcd-backups/{NAME}"
 
 
@@ -57,7 +59,10 @@ def test_a_backup_is_a_whole_snapshot_with_the_keys_beside_it_and_goes_with_its_
     assert hashlib.sha256(snapshot).hexdigest() == status["sha256"]
     assert hashlib.sha256(snapshot[:-32]).digest() == snapshot[-32:]
     assert "secretBundle" in (backups / status["stateFilename"]).read_text()
-    assert 'talos_operator_etcd_backup_total{namespace="default",name="one",status="success"} 1' in cluster.metrics()
+    assert (
+        'talos_operator_etcd_backup_total{namespace="default",name="one",status="success"} 1'
+        in cluster.metrics()
+    )
     size = f'talos_operator_etcd_backup_size_bytes{{namespace="default",name="one"}} {len(snapshot)}'
     until("its size is told", lambda: size in cluster.metrics())
     cluster.delete("TalosEtcdBackup", "one")
@@ -66,18 +71,19 @@ def test_a_backup_is_a_whole_snapshot_with_the_keys_beside_it_and_goes_with_its_
     until("its series are gone", lambda: 'name="one"' not in cluster.metrics())
 
 
+@pytest.mark.parametrize("how", ["corrupt", "cut", "end", "short"])
 def test_a_snapshot_that_is_cut_or_damaged_is_never_published_and_is_tried_again(
-    cluster: Cluster, backups: Path
+    cluster: Cluster, backups: Path, how: str
 ) -> None:
-    cluster.run.control(op="snapshot", machine="127.0.1.1", effect="corrupt", at=5000, count=1)
-    cluster.apply(manifest("TalosEtcdBackup", "two", BACKUP))
-    failed = cluster.says("TalosEtcdBackup", "two", "Failed", "BackupFailed")
+    cluster.run.control(op="stream", method=SNAPSHOT, how=how, bytes=5000)
+    cluster.apply(manifest("TalosEtcdBackup", f"bad-{how}", BACKUP))
+    failed = cluster.says("TalosEtcdBackup", f"bad-{how}", "Failed", "BackupFailed")
     assert failed["status"] == "True"
     assert files(backups, "*.db") == set()
-    cluster.ready("TalosEtcdBackup", "two", deadline_s=60)
-    assert cluster.condition("TalosEtcdBackup", "two", "Failed")["status"] == "False"
-    cluster.delete("TalosEtcdBackup", "two")
-    cluster.gone("TalosEtcdBackup", "two")
+    cluster.ready("TalosEtcdBackup", f"bad-{how}", deadline_s=60)
+    assert cluster.condition("TalosEtcdBackup", f"bad-{how}", "Failed")["status"] == "False"
+    cluster.delete("TalosEtcdBackup", f"bad-{how}")
+    cluster.gone("TalosEtcdBackup", f"bad-{how}")
 
 
 def test_a_schedule_keeps_the_newest_of_what_it_makes(cluster: Cluster, backups: Path) -> None:
@@ -90,7 +96,8 @@ def test_a_schedule_keeps_the_newest_of_what_it_makes(cluster: Cluster, backups:
         return len(seen) >= 5
 
     until("five were made", made)
-    cluster.client.patch(cluster.key("TalosEtcdBackupSchedule", "often"), {"spec": {"paused": True}})
+    key = Key(cluster.client.kind_named(API, "TalosEtcdBackupSchedule"), "default", "often")
+    cluster.client.patch(key, {"spec": {"paused": True}})
     until("the newest two are kept", lambda: len(cluster.names("TalosEtcdBackup")) <= 3)
     status = cluster.get("TalosEtcdBackupSchedule", "often")["status"]
     assert status["lastSuccessfulBackupTime"] >= status["lastScheduleTime"][:10]
