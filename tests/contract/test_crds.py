@@ -38,6 +38,8 @@ ADDED_STATUS = {"observedGeneration", "conditions", "intents", "sent", "endpoint
     "agreedDigest",
     "foundDigest",
     "shownDigest",
+    "sha256",
+    "size",
 }
 ADDED_SPEC = {"driftPolicy", "restore", "directory", "certificateAuthority", "encryption"}
 LOOSENED = {"spec.backupStorage", "spec.backupTemplate.spec.backupStorage"}
