@@ -6,6 +6,7 @@ holds a script of faults, each for the next request of one operation, and writes
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -190,7 +191,8 @@ class Between:
             status, headers, answer = exchange.answer or exchange.forward()
         except Cut:
             handler.close_connection = True
-            handler.connection.close()
+            with contextlib.suppress(OSError):
+                handler.connection.shutdown(socket.SHUT_RDWR)
             return
         handler.send_response_only(status)
         for name, value in headers.items():
@@ -202,7 +204,8 @@ class Between:
             handler.wfile.write(answer[: len(answer) - exchange.short_by])
         if exchange.short_by:
             handler.close_connection = True
-            handler.connection.close()
+            with contextlib.suppress(OSError):
+                handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def operation_of(command: str, path: str) -> str:
