@@ -30,7 +30,7 @@ EXEMPT = {
 }
 FIXED_TIME = {"stat", "table"}
 """Panels of one moment, which say over which time they look; `$__rate_interval` depends on the width of a graph."""
-SPANS = {"[5m]": "last five minutes", "[1h]": "last hour"}
+SPANS = {"[5m]": "last five minutes", "[1h]": "last hour", "[1d]": "last day"}
 
 
 @pytest.fixture(params=FILES)

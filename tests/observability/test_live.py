@@ -16,7 +16,7 @@ from tests.contract.sources import ROOT
 from tests.observability.programs import program
 from tests.observability.prometheus import HONORED, OVERRIDDEN, has_data, scraping
 from tests.sim.cluster import Cluster, quickstart
-from tests.sim.shipped import free_port, shipped, until
+from tests.sim.shipped import API, free_port, shipped, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -41,6 +41,21 @@ NAMES = [
     for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
+SCHEDULE = {
+    "apiVersion": API,
+    "kind": "TalosEtcdBackupSchedule",
+    "metadata": {"name": "often", "namespace": "default"},
+    "spec": {
+        "schedule": "@every 5s",
+        "retention": 2,
+        "backupTemplate": {
+            "spec": {
+                "talosControlPlaneRef": {"name": "quickstart"},
+                "backupStorage": {"directory": {}},
+            }
+        },
+    },
+}
 JOBS = [HONORED, OVERRIDDEN]
 FOR_S = 3
 NOTICED_S = 150
@@ -60,14 +75,19 @@ def live(tmp_path_factory):
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules), "utf-8")
     port = free_port()
     with shipped(folder / "run") as run:
-        run.start("--simulate", "4", "--metrics-bind-address", f"127.0.0.1:{port}")
+        (folder / "backups").mkdir()
+        backups = ("--backup-directory", str(folder / "backups"))
+        run.start("--simulate", "4", "--metrics-bind-address", f"127.0.0.1:{port}", *backups)
         until("the machines are there", (folder / "run" / "machines" / "ready.json").exists)
         with scraping(folder / "prometheus", port, folder / "rules.yaml") as prometheus:
             cluster = Cluster(run, port)
             cluster.apply(quickstart(3, 1))
             cluster.ready(deadline_s=120)
+            cluster.apply(SCHEDULE)
             healthy = "sum(talos_operator_cluster_health) == 2"
             until("both jobs tell of a healthy cluster", lambda: prometheus.query(healthy), deadline_s=30)
+            backups = 'sum(talos_operator_etcd_backup_total{status="success"}) >= 4'
+            until("both jobs tell of two backups", lambda: prometheus.query(backups), deadline_s=60)
             yield cluster, prometheus
 
 
