@@ -84,6 +84,11 @@ _SINCE: Final[dict[str, tuple[int, int]]] = {
     "machine.MDService": (1, 14),
     "machine.StorageService": (1, 15),
 }
+_METHODS_SINCE: Final[dict[str, tuple[int, int]]] = {
+    _MACHINE + "EtcdDowngradeValidate": (1, 11),
+    _MACHINE + "EtcdDowngradeEnable": (1, 11),
+    _MACHINE + "EtcdDowngradeCancel": (1, 11),
+}
 # Open without a certificate in maintenance mode although they are not for readers.
 _MAINTENANCE: Final = frozenset({_MACHINE + "ApplyConfiguration", "storage.StorageService/BlockDeviceWipe"})
 # All that the separate maintenance service of Talos 1.12 and older answers without SideroLink.
@@ -104,6 +109,9 @@ def check(path: str, *, minor: tuple[int, int], maintenance: bool, roles: frozen
     service, _, _ = path.partition("/")
     if minor < _SINCE.get(service, (0, 0)):
         raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"unknown service {service}")
+    if minor < _METHODS_SINCE.get(path, (0, 0)):
+        method = path.rpartition("/")[2]
+        raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method} for service {service}")
     if maintenance and minor < (1, 13):
         if path not in _OLD_MAINTENANCE:
             raise Refusal(grpc.StatusCode.UNIMPLEMENTED, "API is not implemented in maintenance mode")

@@ -16,7 +16,8 @@ from tests.sim.shipped import ROOT, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
-OLDER = "v1.12.4"
+# What is wanted, and what the machines are booted from.
+VERSIONS = (("v1.10.9", "v1.10.9"), ("v1.11.6", "v1.11.6"), ("v1.12.4", "v1.12.4"), ("v1.12.4", "v1.13.0"))
 
 
 @contextmanager
@@ -43,20 +44,23 @@ def _of_version(version: str) -> Document:
     return document
 
 
-@pytest.mark.parametrize("medium", ["v1.12.4", "v1.13.0"])
-def test_machines_of_talos_1_12_become_a_cluster_and_are_changed(tmp_path: Path, medium: str) -> None:
+@pytest.mark.parametrize(("wanted", "medium"), VERSIONS)
+def test_machines_of_older_versions_of_talos_become_a_cluster_and_are_changed(
+    tmp_path: Path, wanted: str, medium: str
+) -> None:
     folder = tmp_path / "run"
     with _machines(folder, 4, medium), started(folder, machines=4) as cluster:
-        cluster.apply(_of_version(OLDER))
+        cluster.run.control(op="speed", factor=4)
+        cluster.apply(_of_version(wanted))
         cluster.ready()
-        assert {machine["version"] for machine in cluster.run.machines().values()} == {OLDER}
-        assert cluster.get("TalosMachine", f"{NAME}-127.0.1.1")["status"]["observedVersion"] == OLDER
-        _change_and_delete(cluster)
+        assert {machine["version"] for machine in cluster.run.machines().values()} == {wanted}
+        assert cluster.get("TalosMachine", f"{NAME}-127.0.1.1")["status"]["observedVersion"] == wanted
+        _change_and_delete(cluster, wanted)
 
 
-def _change_and_delete(cluster: Cluster) -> None:
+def _change_and_delete(cluster: Cluster, wanted: str) -> None:
     before = len(cluster.calls(APPLY))
-    cluster.apply(patched(_of_version(OLDER), {"machine": {"sysctls": {"net.core.somaxconn": "8192"}}}))
+    cluster.apply(patched(_of_version(wanted), {"machine": {"sysctls": {"net.core.somaxconn": "8192"}}}))
     cluster.ready()
     assert sorted(cluster.calls(APPLY)[before:]) == ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"]
     assert len(cluster.calls(BOOTSTRAP)) == 1

@@ -24,6 +24,8 @@ from engine.simulator.refusal import Refusal, invalid, precondition, unknown
 
 MESSAGE_BYTES: Final = 1024
 _PROTOCOL: Final = "3.6.12"
+_OLD_PROTOCOL: Final = "3.5.26"
+"""Of the etcd that Talos brought before 1.11, which says nothing of its storage version."""
 
 
 async def _bootstrap(call: Call) -> Value:
@@ -75,8 +77,7 @@ async def _status(call: Call) -> Value:
     quorate = rules.has_quorum(known, cluster.running(known.key))
     status = {
         "member_id": member.id,
-        "protocol_version": _PROTOCOL,
-        "storage_version": "3.6.0",
+        "protocol_version": _PROTOCOL if call.machine.minor >= (1, 11) else _OLD_PROTOCOL,
         "db_size": size,
         "db_size_in_use": size // 2,
         "leader": known.leader,
@@ -86,6 +87,8 @@ async def _status(call: Call) -> Value:
         "is_learner": member.learner,
         "errors": [] if quorate else ["etcdserver: no leader"],
     }
+    if call.machine.minor >= (1, 11):
+        status["storage_version"] = "3.6.0"
     return one({"member_status": status})
 
 
