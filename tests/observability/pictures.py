@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.contract.sources import ROOT
 from tests.observability.draw import Line, picture
-from tests.observability.prometheus import HONORED, Prometheus, scraping
+from tests.observability.prometheus import HONORED, SCHEDULE, Prometheus, scraping
 from tests.sim.cluster import Cluster, quickstart
 from tests.sim.shipped import free_port, shipped, until
 
@@ -32,12 +32,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, port = Path(scratch), free_port()
         with shipped(folder / "run") as run:
-            run.start("--simulate", "5", "--metrics-bind-address", f"127.0.0.1:{port}")
+            (folder / "backups").mkdir()
+            backups = ("--backup-directory", str(folder / "backups"))
+            run.start("--simulate", "5", "--metrics-bind-address", f"127.0.0.1:{port}", *backups)
             until("the machines are there", (folder / "run" / "machines" / "ready.json").exists)
             with scraping(folder / "prometheus", port) as prometheus:
                 began = time.time()
                 cluster = Cluster(run, port)
                 cluster.apply(quickstart())
+                cluster.apply(SCHEDULE)
                 _disturbed(cluster, prometheus)
                 draw(prometheus, (began, time.time()))
 

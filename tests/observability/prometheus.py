@@ -16,11 +16,28 @@ from typing import Any
 import yaml
 
 from tests.observability.programs import program
-from tests.sim.shipped import free_port, until
+from tests.sim.shipped import API, free_port, until
 
 HONORED, OVERRIDDEN = "talos-operator-honored", "talos-operator-overridden"
 """Jobs with honor_labels true and false; both targets have the labels that a target in a cluster has."""
 _TARGET = {"namespace": "talos-operator-system", "pod": "talos-operator-0"}
+
+SCHEDULE = {
+    "apiVersion": API,
+    "kind": "TalosEtcdBackupSchedule",
+    "metadata": {"name": "often", "namespace": "default"},
+    "spec": {
+        "schedule": "@every 5s",
+        "retention": 2,
+        "backupTemplate": {
+            "spec": {
+                "talosControlPlaneRef": {"name": "quickstart"},
+                "backupStorage": {"directory": {}},
+            }
+        },
+    },
+}
+"""Backups often enough to be seen in a test; the engine needs --backup-directory."""
 
 
 class Prometheus:

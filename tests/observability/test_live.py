@@ -14,9 +14,9 @@ import yaml
 
 from tests.contract.sources import ROOT
 from tests.observability.programs import program
-from tests.observability.prometheus import HONORED, OVERRIDDEN, has_data, scraping
+from tests.observability.prometheus import HONORED, OVERRIDDEN, SCHEDULE, has_data, scraping
 from tests.sim.cluster import Cluster, quickstart
-from tests.sim.shipped import API, free_port, shipped, until
+from tests.sim.shipped import free_port, shipped, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -41,21 +41,6 @@ NAMES = [
     for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
-SCHEDULE = {
-    "apiVersion": API,
-    "kind": "TalosEtcdBackupSchedule",
-    "metadata": {"name": "often", "namespace": "default"},
-    "spec": {
-        "schedule": "@every 5s",
-        "retention": 2,
-        "backupTemplate": {
-            "spec": {
-                "talosControlPlaneRef": {"name": "quickstart"},
-                "backupStorage": {"directory": {}},
-            }
-        },
-    },
-}
 JOBS = [HONORED, OVERRIDDEN]
 FOR_S = 3
 NOTICED_S = 150
