@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from engine.act.contains import contains, says_more
-from engine.base.errors import AlreadyExists, CapabilityError, Missing
+from engine.base.errors import AlreadyExists, CapabilityError, Conflict, Missing
 from engine.base.kinds import Key
 from engine.base.model import KubeWrite, Made, Outcome, OutcomeStatus, PlannedStep
 from engine.base.values import Opaque, Value, reveal
@@ -82,6 +82,8 @@ class KubeWriter:
             change = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
             written = self._client.patch(write.target, reveal(change), dry_run=dry)
         else:
+            if seen is not None:
+                self._check_still_there(write.target)
             written = self._client.apply(
                 write.target, reveal(_as_stored(manifest)), manager=manager, dry_run=dry
             )
@@ -112,6 +114,16 @@ class KubeWriter:
             self._settled.move_to_end(target)
             while len(self._settled) > _MOST_SETTLED:
                 self._settled.popitem(last=False)
+
+    def _check_still_there(self, target: Key) -> None:
+        """What somebody deleted since this pass looked is not made again out of what the pass knows of it.
+
+        Of a Secret with keys that would be the part without them. Raises Conflict, nothing sent.
+        """
+        try:
+            self._client.get(target)
+        except Missing:
+            raise Conflict(f"{target} was deleted since this pass began", sent="no") from None
 
     def _create(
         self, write: KubeWrite, seen: Mapping[str, Any] | None, made: Mapping[str, Value] | None, *, dry: bool

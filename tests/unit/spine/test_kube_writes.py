@@ -56,6 +56,16 @@ def test_a_difference_is_written_and_what_is_no_longer_said_is_taken_away(over):
     assert over.server.get("c", CONFIG_MAP)["data"] == {"a": "3"}
 
 
+def test_what_somebody_deleted_since_the_pass_looked_is_not_made_again(over):
+    put(over, "apply", data={"a": "1"})
+    over.caught_up("c", CONFIG_MAP)
+    over.cache.stop()
+    over.server.client.delete(over.server.key("c", CONFIG_MAP))
+    with pytest.raises(Conflict, match="was deleted since"):
+        put(over, "apply", data={"a": "2"})
+    assert over.server.get("c", CONFIG_MAP) is None
+
+
 def test_what_a_spec_no_longer_says_is_taken_away_also_when_nothing_else_differs(over):
     put(over, "apply", "w", WIDGET, spec={"size": 2, "any": {"a": "1", "b": "2"}})
     over.caught_up("w", WIDGET)
