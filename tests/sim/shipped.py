@@ -107,7 +107,9 @@ class Shipped:
     def calls(self) -> list[dict[str, Any]]:
         """Every Talos call that the simulated machines received."""
         path = self.folder / "calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # The last line may be in the making.
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def control(self, **request: Any) -> dict[str, Any]:
         """One request over the control socket of the simulated machines; fails when it is refused."""
