@@ -107,12 +107,15 @@ _NO_ANSWER = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
 
+_FROM_CORE = "Internal error from Core"
+"""What grpcio says when the connection ends under an upload: no answer of the node."""
+
 
 def of_call(error: grpc.aio.AioRpcError, source: str, operation: str, *, headers_sent: bool) -> RemoteError:
     """The error of a call that was begun; `headers_sent`: the relay passed a request up since."""
     code = error.code()
     text = error.details() or code.name
-    if code in _NO_ANSWER:
+    if code in _NO_ANSWER or (code is grpc.StatusCode.INTERNAL and text == _FROM_CORE):
         sent: Sent = "unknown" if headers_sent else "no"
         kind: type[RemoteError] = OutcomeUnknown if headers_sent else Unreachable
         return kind(text, source=source, operation=operation, sent=sent, code=code.name)
