@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from engine.base.kinds import Key, Kind
+from engine.base.versions import is_older
 
 
 class OwnWrites:
@@ -35,10 +36,10 @@ class OwnWrites:
             last = self._last.get(key)
             # Of two writes, in one pass or of two objects' passes, the later one overtakes the other, whichever is
             # told of first; where that cannot be known neither counts as overtaken: a pass must not wait for ever.
-            if last is not None and _is_older(new, last):
+            if last is not None and is_older(new, last):
                 overtaken.add(new)
                 return
-            if last is not None and _is_older(last, new):
+            if last is not None and is_older(last, new):
                 overtaken.add(last)
             overtaken.discard(new)
             self._last[key] = new
@@ -66,14 +67,6 @@ class OwnWrites:
         with self._lock:
             self._overtaken.pop(key, None)
             self._last.pop(key, None)
-
-
-def _is_older(version: str, other: str) -> bool:
-    """Whether one resource version comes before another; False where they are not numbers.
-
-    Kubernetes: versions of one resource are decimal numbers and may be compared as such (KEP-5504).
-    """
-    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
 
 
 def _version(item: Mapping[str, Any]) -> str:

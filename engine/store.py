@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engine.base.fieldtree import texts_at
+from engine.base.versions import is_older
 
 Object = Mapping[str, Any]
 Name = tuple[str, str]
@@ -141,11 +142,6 @@ def compact(raw: dict[str, Any]) -> Object:
     metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
     shared: Object = _shared({**raw, "metadata": metadata})
     return shared
-
-
-def is_older(version: str, than: str) -> bool:
-    """Whether a version comes before another; of versions that are no numbers nobody can say."""
-    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 def _replaces(new: str, old: str, *, listed: bool) -> bool:

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from engine.base.errors import Missing, RemoteError
 from engine.base.kinds import Key, Kind
+from engine.base.versions import is_older
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.reflector import Reflector
 from engine.ports.kube.stream import WatchEvent
-from engine.store import Name, Object, Store, is_older, name_of, version_of
+from engine.store import Name, Object, Store, name_of, version_of
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ Never drains, never touches a Node without that address. Neighbour: `engine.port
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.base.addresses import bracketed, canonical
 from engine.base.errors import CapabilityError, Missing, RemoteError
 from engine.base.kinds import Key, Kind
 from engine.base.values import reveal
@@ -78,11 +78,11 @@ def _credentials(given: Mapping[str, Any]) -> tuple[Administrator, list[str]]:
 
 
 def _deleted(client: KubeClient, address: str) -> Iterator[str]:
-    wanted = _canonical(address)
+    wanted = canonical(address)
     for page in client.list_pages(_NODE, limit=500):
         for node in page.items:
             entries = (node.get("status") or {}).get("addresses") or ()
-            if wanted not in {_canonical(each["address"]) for each in entries if each["type"] in _ADDRESSES}:
+            if wanted not in {canonical(each["address"]) for each in entries if each["type"] in _ADDRESSES}:
                 continue
             name = node["metadata"]["name"]
             try:
@@ -93,16 +93,7 @@ def _deleted(client: KubeClient, address: str) -> Iterator[str]:
 
 
 def _url(address: str) -> str:
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}:{_PORT}"
-
-
-def _canonical(address: str) -> str:
-    """One text for all ways to write an address; what is none stays as it is."""
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return address
+    return f"https://{bracketed(address)}:{_PORT}"
 
 
 CAPABILITY = Capability(

@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from engine.base.addresses import canonical
 from engine.base.errors import RemoteError
 from engine.base.kinds import Key
 from engine.capabilities.contract import Capability, Ports
@@ -34,7 +35,7 @@ async def members(ports: Ports, given: Mapping[str, Any]) -> list[dict[str, Any]
     entries = []
     for entry in found:
         if entry["address"] is not None:
-            address = _canonical(entry["address"])
+            address = canonical(entry["address"])
             if address in seen:
                 continue
             seen.add(address)
@@ -55,14 +56,6 @@ async def _member(
         "machineSpec": merged_spec(shared, machine),
         "pxeClientSpec": machine.get("pxeClientSpec"),
     }
-
-
-def _canonical(address: str) -> str:
-    """One text for all ways to write an address; what is none stays as it is."""
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return address
 
 
 def merged_spec(shared: Mapping[str, Any] | None, machine: Mapping[str, Any]) -> dict[str, Any] | None:

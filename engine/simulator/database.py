@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
+from engine.base.addresses import bracketed
 from engine.etcdfile.layout import (
     BUCKET,
     FANOUT,
@@ -123,7 +124,7 @@ def _buckets(known: EtcdCluster, key_root: int) -> list[Entry]:
 def _member(known: EtcdCluster, member_id: int) -> bytes:
     member = known.member(member_id)
     assert member is not None
-    host = f"[{member.address}]" if ":" in member.address else member.address
+    host = bracketed(member.address)
     value = {
         "id": member.id,
         "peerURLs": [f"https://{host}:2380"],

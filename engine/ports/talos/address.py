@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from engine.base.addresses import bracketed
 from engine.base.errors import Unreachable
 
 DEFAULT_PORT = 50000
@@ -27,7 +28,7 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 @lru_cache(maxsize=4096)

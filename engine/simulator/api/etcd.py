@@ -13,6 +13,7 @@ from typing import Final
 
 import grpc
 
+from engine.base.addresses import bracketed
 from engine.etcdfile.layout import PAGE
 from engine.simulator import etcd as rules
 from engine.simulator.api.call import Call, Handler, Value, control_plane_only, one
@@ -60,7 +61,7 @@ async def _members(call: Call) -> Value:
 
 
 def _member(member: Member) -> Value:
-    host = f"[{member.address}]" if ":" in member.address else member.address
+    host = bracketed(member.address)
     return {
         "id": member.id,
         "hostname": member.name,
