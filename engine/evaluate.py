@@ -55,6 +55,16 @@ class Observations:
         return seen
 
 
+def job_result(state: JobState) -> dict[str, Value]:
+    """How a job ended, as `job.<id>` and the event of its end both show it."""
+    return {
+        "error": state.error or None,
+        "code": state.code or None,
+        "output": state.output,
+        "seconds": state.seconds,
+    }
+
+
 class JobStates:
     """`job`: how the job of a step stands; one that was never begun has phase none."""
 
@@ -66,14 +76,7 @@ class JobStates:
     def lookup(self, name: str) -> Value:
         """The state of one job, as `job.<id>` shows it."""
         state = self._states.get(name, _NO_JOB)
-        return {
-            "phase": state.phase,
-            "error": state.error or None,
-            "code": state.code or None,
-            "output": state.output,
-            "seconds": state.seconds,
-            "failures": state.failures,
-        }
+        return {**job_result(state), "phase": state.phase, "failures": state.failures}
 
 
 class Definitions:

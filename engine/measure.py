@@ -7,11 +7,9 @@ them, `series` keeps the text that a scrape reads.
 
 from __future__ import annotations
 
-import itertools
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from engine import __version__, samples
 from engine.base.kinds import Key
@@ -166,9 +164,4 @@ def _start(metric: MetricRule, scope: Scope) -> Iterable[tuple[tuple[str, str], 
     """
     if not metric.start or metric.start.keys() != metric.labels.keys():
         return
-    choices: list[list[Any]] = []
-    for label in metric.labels:
-        values = metric.start[label].evaluate(scope)
-        choices.append(values if isinstance(values, list) else [values])
-    for combination in itertools.product(*choices):
-        yield tuple((label, str(value)) for label, value in zip(metric.labels, combination, strict=True))
+    yield from samples.starting_labels(metric, scope)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from engine.base.errors import ExpressionError
 from engine.base.model import JobState, Outcome, Sample
 from engine.base.values import Unknown, Value
-from engine.evaluate import Evaluation
+from engine.evaluate import Evaluation, job_result
 from engine.exposition import Labels
 from engine.expr import Scope
 from engine.ruleset.model import Rule
@@ -47,7 +47,9 @@ def events(
         (f"act.{item.id}", {"result": _EVENT_RESULT.get(item.status, "success"), "seconds": item.seconds})
         for item in outcomes
     ]
-    told += [(f"job.{step}.ended", _ended(state)) for step, state in ended]
+    told += [
+        (f"job.{step}.ended", {**job_result(state), "ok": state.phase == "ended"}) for step, state in ended
+    ]
     for name, event in told:
         scope = names.scope.child({"event": event})
         for metric in waiting:
@@ -66,12 +68,18 @@ def starts(rule: Rule, names: Evaluation) -> Iterator[tuple[MetricRule, Labels, 
         if metric.on is None or not metric.start or metric.start.keys() == metric.labels.keys():
             continue
         try:
-            choices = [_choices(metric, label, names.scope) for label in metric.labels]
+            begun = tuple(starting_labels(metric, names.scope))
             holder = _holder(metric, names.scope)
         except ExpressionError:
             continue
-        for values in itertools.product(*choices):
-            yield metric, tuple(zip(metric.labels, values, strict=True)), holder
+        yield from ((metric, labels, holder) for labels in begun)
+
+
+def starting_labels(metric: MetricRule, scope: Scope) -> Iterator[Labels]:
+    """Every combination of the values that the labels of a family may have at the start."""
+    choices = [_choices(metric, label, scope) for label in metric.labels]
+    for values in itertools.product(*choices):
+        yield tuple(zip(metric.labels, values, strict=True))
 
 
 def _choices(metric: MetricRule, label: str, scope: Scope) -> list[str]:
@@ -79,16 +87,6 @@ def _choices(metric: MetricRule, label: str, scope: Scope) -> list[str]:
     found = metric.start.get(label, metric.labels[label]).evaluate(scope)
     values = found if isinstance(found, list) else [found]
     return [str(value) for value in values if value is not None and not isinstance(value, Unknown)]
-
-
-def _ended(state: JobState) -> Mapping[str, Value]:
-    return {
-        "ok": state.phase == "ended",
-        "error": state.error or None,
-        "code": state.code or None,
-        "output": state.output,
-        "seconds": state.seconds,
-    }
 
 
 def _holder(metric: MetricRule, scope: Scope) -> str | None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.base.errors import EngineError, RemoteError
 from engine.base.kinds import Key
@@ -65,8 +65,12 @@ class Jobs:
             failures = before.state.failures if before is not None else 0
             job = _Job(JobState(phase="running", since=self._clock(), failures=failures))
             self._jobs[key][step] = job
-            run = lambda: self._run(key, step, job, work, min(initial_s * 2**failures, max_s))  # noqa: E731
-            job.thread = threading.Thread(target=run, name=f"job {step} {key}", daemon=True)
+            job.thread = threading.Thread(
+                target=self._run,
+                args=(key, step, job, work, min(initial_s * 2**failures, max_s)),
+                name=f"job {step} {key}",
+                daemon=True,
+            )
             job.thread.start()
         return True
 
@@ -108,16 +112,7 @@ class Jobs:
         with self._lock:
             if self._jobs.get(key, {}).get(step) is not job:
                 return
-            job.state = JobState(
-                phase=state.phase,
-                since=job.state.since,
-                failures=state.failures,
-                error=state.error,
-                code=state.code,
-                output=state.output,
-                seconds=seconds,
-                again_at=state.again_at,
-            )
+            job.state = replace(state, since=job.state.since, seconds=seconds)
             self._ended[key].append((step, job.state))
         self._wake(key)
 

@@ -33,6 +33,29 @@ class Kill:
             os.kill(self.pid, signal.SIGKILL)
 
 
+class KillOrder:
+    """At most one order, until the call that it is for has come."""
+
+    def __init__(self) -> None:
+        self._kill: Kill | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether an ordered kill still waits for its call."""
+        return self._kill is not None
+
+    def give(self, kill: Kill | None) -> None:
+        """Give this order in place of any other one; None: none."""
+        self._kill = kill
+
+    def meeting(self, number: int) -> Kill | None:
+        """The kill that meets the call of this number, used up by that."""
+        if self._kill is None or self._kill.call != number:
+            return None
+        kill, self._kill = self._kill, None
+        return kill
+
+
 def kill_in(request: Mapping[str, Any]) -> Kill:
     """The order in {"pid": P, "call": N, "moment": M}; `call` is 1 when absent.
 

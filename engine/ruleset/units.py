@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
+from engine.base.model import JobPhase
 from engine.base.yamlnodes import MapNode, Node
 from engine.capabilities.contract import Effect
 from engine.ruleset.forms import Compiled
@@ -98,7 +99,16 @@ ACT_RESULT: Final[Schema] = {
     },
     "required": ["phase", "done", "failed", "changed", "reason"],
 }
-JOB_PHASES: Final = ("none", "running", "failed", "ended")
+
+
+def _job_result(output: Schema) -> dict[str, Schema]:
+    """The types of what `engine.evaluate.job_result` tells."""
+    return {
+        "error": {"type": "string", "nullable": True},
+        "code": {"type": "string", "nullable": True},
+        "output": {**output, "nullable": True},
+        "seconds": {"type": "number"},
+    }
 
 
 def job_schema(output: Schema) -> Schema:
@@ -106,11 +116,8 @@ def job_schema(output: Schema) -> Schema:
     return {
         "type": "object",
         "properties": {
-            "phase": {"type": "string", "enum": list(JOB_PHASES)},
-            "error": {"type": "string", "nullable": True},
-            "code": {"type": "string", "nullable": True},
-            "output": {**output, "nullable": True},
-            "seconds": {"type": "number"},
+            **_job_result(output),
+            "phase": {"type": "string", "enum": list(get_args(JobPhase))},
             "failures": {"type": "integer"},
         },
         "required": ["phase", "seconds", "failures"],
@@ -119,13 +126,7 @@ def job_schema(output: Schema) -> Schema:
 
 def ended_event(output: Schema) -> Mapping[str, Schema]:
     """The fields of `event` when a job has ended."""
-    return {
-        "ok": {"type": "boolean"},
-        "error": {"type": "string", "nullable": True},
-        "code": {"type": "string", "nullable": True},
-        "output": {**output, "nullable": True},
-        "seconds": {"type": "number"},
-    }
+    return {**_job_result(output), "ok": {"type": "boolean"}}
 
 
 _TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}

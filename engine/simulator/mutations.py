@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.base.kills import Kill, Moment
+from engine.base.kills import Kill, KillOrder, Moment
 
 _MACHINE: Final = "machine.MachineService/"
 _NAMES: Final = (
@@ -77,11 +77,12 @@ class Mutations:
 
     def __init__(self) -> None:
         self._calls: list[Mutation] = []
-        self._kill: Kill | None = None
+        self._order = KillOrder()
 
     def order(self, kill: Kill | None) -> None:
         """Begin to count anew, with this order and no other one (None: only count)."""
-        self._calls, self._kill = [], kill
+        self._calls = []
+        self._order.give(kill)
 
     def receive(
         self, machine: str, method: str, request: Any, etcd: Mapping[str, int] | None = None
@@ -91,10 +92,9 @@ class Mutations:
             return None, None
         mutation = Mutation(len(self._calls) + 1, time.time(), machine, method, etcd)
         self._calls.append(mutation)
-        if self._kill is None or self._kill.call != mutation.number:
-            return mutation, None
-        kill, self._kill = self._kill, None
-        mutation.killed = kill.moment
+        kill = self._order.meeting(mutation.number)
+        if kill is not None:
+            mutation.killed = kill.moment
         return mutation, kill
 
     def list(self) -> list[Mapping[str, Any]]:
@@ -115,4 +115,4 @@ class Mutations:
     @property
     def pending(self) -> bool:
         """Whether an ordered kill still waits for its call."""
-        return self._kill is not None
+        return self._order.is_pending

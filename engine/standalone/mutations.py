@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from engine.base.kills import Kill, Moment
+from engine.base.kills import Kill, KillOrder, Moment
 
 _MOST_KEPT: Final = 10_000
 
@@ -50,22 +50,22 @@ class Mutations:
     def __init__(self) -> None:
         self._seen: deque[Mutation] = deque(maxlen=_MOST_KEPT)
         self._count = 0
-        self._kill: Kill | None = None
+        self._order = KillOrder()
 
     def order(self, kill: Kill | None) -> None:
         """Begin to count anew, with this order and no other one (None: only count)."""
         self._seen.clear()
-        self._count, self._kill = 0, kill
+        self._count = 0
+        self._order.give(kill)
 
     def receive(self, aim: Aim) -> tuple[Mutation, Kill | None]:
         """Note a request that has come in; the kill that meets it, used up by that."""
         self._count += 1
         mutation = Mutation(self._count, time.time(), aim)
         self._seen.append(mutation)
-        if self._kill is None or self._kill.call != mutation.number:
-            return mutation, None
-        kill, self._kill = self._kill, None
-        mutation.killed = kill.moment
+        kill = self._order.meeting(mutation.number)
+        if kill is not None:
+            mutation.killed = kill.moment
         return mutation, kill
 
     def list(self) -> list[Mapping[str, Any]]:
@@ -85,4 +85,4 @@ class Mutations:
     @property
     def pending(self) -> bool:
         """Whether an ordered kill still waits for its request."""
-        return self._kill is not None
+        return self._order.is_pending

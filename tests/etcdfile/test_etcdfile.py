@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from engine.etcdfile.verify import BadSnapshot, verify_file
 from engine.simulator import etcd
 from engine.simulator.database import database_pages
+from tests.gotool import built
 
 SIZES = (0, 64 << 10, 2 << 20, (3 << 20) + 4096, 130 << 20)
 
@@ -42,21 +41,7 @@ def write(path: Path, known: etcd.EtcdCluster, size: int) -> Path:
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The built judge; skips where Go or its modules cannot be had."""
-    if shutil.which("go") is None:
-        pytest.skip("go is not installed")
-    program = tmp_path_factory.mktemp("judge") / "etcdjudge"
-    built = subprocess.run(
-        ["go", "build", "-o", str(program), "."],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if built.returncode and any(sign in built.stderr for sign in ("dial tcp", "no such host", "timeout")):
-        pytest.skip("the Go modules cannot be downloaded here")
-    assert built.returncode == 0, built.stderr
-    return str(program)
+    return built(Path(__file__).parent, tmp_path_factory.mktemp("judge") / "etcdjudge")
 
 
 def judged(program: str, path: Path, folder: Path) -> dict[str, Any]:

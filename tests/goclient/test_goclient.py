@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "simulator"))
 from simulator_process import Simulation, authority, config
 
 from engine.machineconfig.certificates import issue
+from tests.gotool import built
 
 pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.timeout(600)]
 
@@ -28,21 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def goclient(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The built client; skips where Go or its modules cannot be had."""
-    if shutil.which("go") is None:
-        pytest.skip("go is not installed")
-    program = tmp_path_factory.mktemp("goclient") / "goclient"
-    built = subprocess.run(
-        ["go", "build", "-o", str(program), "."],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if built.returncode and any(sign in built.stderr for sign in ("dial tcp", "no such host", "timeout")):
-        pytest.skip("the Go modules cannot be downloaded here")
-    assert built.returncode == 0, built.stderr
-    return str(program)
+    return built(Path(__file__).parent, tmp_path_factory.mktemp("goclient") / "goclient")
 
 
 @pytest.fixture(scope="module")

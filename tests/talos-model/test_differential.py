@@ -18,13 +18,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from random_documents import KINDS, Draw, written
-from talos_library import built
 
 from engine.machineconfig.config import load, load_plain
 from engine.machineconfig.errors import ConfigError
 from engine.machineconfig.model import V1ALPHA1
 from engine.machineconfig.patch import apply, load_patch
 from engine.machineconfig.validate import validate
+from tests.gotool import built
 from tests.unit.machineconfig.golden import SHIPPED
 
 pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.timeout(600)]
@@ -41,7 +41,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """Puts a question to the library."""
-    program = [built(tmp_path_factory), "answer"]
+    program = [built(Path(__file__).parent, tmp_path_factory.mktemp("talos-model") / "talos-model"), "answer"]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         questions, answers = process.stdin, process.stdout
         assert questions is not None and answers is not None

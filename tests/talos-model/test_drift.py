@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import yaml
-from talos_library import built
 
 from engine.machineconfig.contracts import contract
 from engine.machineconfig.model import model
+from tests.gotool import built
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "schemas" / "talos"
@@ -29,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The built program."""
-    return built(tmp_path_factory)
+    return built(HERE, tmp_path_factory.mktemp("talos-model") / "talos-model")
 
 
 def told(program: str, *arguments: str) -> str:

@@ -12,7 +12,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +31,7 @@ from engine.ports.talos.identity import Identity
 T = TypeVar("T")
 
 _STOP_S = 5.0
+_CANCELLED = RemoteError("the caller left", code="CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +119,10 @@ class TalosClient:
         `identity` None: maintenance mode, without a client certificate. `exclusive`: over a connection
         of its own, so that `sent` is exact. Raises RemoteError.
         """
-        started = time.monotonic()
-        code = "CANCELLED"
-        sent: Sent = "unknown"
-        try:
+        with self._counted(method, address):
             where = parse_address(address, loopback_only=self._loopback_only)
             until = asyncio.get_running_loop().time() + deadline_s
-            replies = await self._call(where, identity, method, request, until, limit, exclusive=exclusive)
-            code, sent = "OK", "yes"
-            return replies
-        except RemoteError as error:
-            error.operation = error.operation or method
-            code, sent = error.code, error.sent
-            raise
-        finally:
-            if self._on_call is not None:
-                record = CallRecord(method, address, code, time.monotonic() - started, sent)
-                self._on_call(record)
+            return await self._call(where, identity, method, request, until, limit, exclusive=exclusive)
 
     async def upload(
         self,
@@ -150,22 +138,10 @@ class TalosClient:
         `messages` are asked for one by one, as the node takes them. Raises RemoteError: `sent` is "no" only
         when not even the first of them can have left; what `messages` raises goes on as it is.
         """
-        started = time.monotonic()
-        code = "CANCELLED"
-        sent: Sent = "unknown"
-        try:
+        with self._counted(method, address):
             where = parse_address(address, loopback_only=self._loopback_only)
             until = asyncio.get_running_loop().time() + deadline_s
-            reply = await self._upload(where, identity, method, messages, until)
-            code, sent = "OK", "yes"
-            return reply
-        except RemoteError as error:
-            error.operation = error.operation or method
-            code, sent = error.code, error.sent
-            raise
-        finally:
-            if self._on_call is not None:
-                self._on_call(CallRecord(method, address, code, time.monotonic() - started, sent))
+            return await self._upload(where, identity, method, messages, until)
 
     async def dial(self, address: str, identity: Identity | None, *, deadline_s: float) -> None:
         """Have a connection to the node without asking anything; raises Unreachable with the cause."""
@@ -195,10 +171,7 @@ class TalosClient:
         started = time.monotonic()
 
         def count(error: RemoteError | None) -> None:
-            if self._on_call is not None:
-                code = "OK" if error is None else error.code
-                sent: Sent = "yes" if error is None else error.sent
-                self._on_call(CallRecord(method, address, code, time.monotonic() - started, sent))
+            self._count(method, address, started, error)
 
         try:
             where = parse_address(address, loopback_only=self._loopback_only)
@@ -209,6 +182,28 @@ class TalosClient:
             raise
         message = request.SerializeToString()
         return Receiving(node, message, source=str(where), method=method, silence_s=silence_s, on_end=count)
+
+    @contextlib.contextmanager
+    def _counted(self, method: str, address: str) -> Iterator[None]:
+        """Count what is done in the block as one call, and have its error say which."""
+        started = time.monotonic()
+        ended: RemoteError | None = _CANCELLED
+        try:
+            yield
+            ended = None
+        except RemoteError as error:
+            error.operation = error.operation or method
+            ended = error
+            raise
+        finally:
+            self._count(method, address, started, ended)
+
+    def _count(self, method: str, address: str, started: float, error: RemoteError | None) -> None:
+        """Tell of one call that has ended; the only place that does."""
+        if self._on_call is not None:
+            code = "OK" if error is None else error.code
+            sent: Sent = "yes" if error is None else error.sent
+            self._on_call(CallRecord(method, address, code, time.monotonic() - started, sent))
 
     async def _call(
         self,

@@ -1,4 +1,7 @@
-"""Builds the program that asks Talos's own library; skips the tests where Go or its modules cannot be had."""
+"""Builds the Go programs that judge us by other people's libraries; skips their tests where that cannot be done.
+
+Neighbours: the tests with the marker `go`, each of which has its program in its own folder.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,14 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
 
-
-def built(folders: pytest.TempPathFactory) -> str:
-    """The path of the built program."""
+def built(source: Path, program: Path) -> str:
+    """The path of the program, built of the module in `source`. Skips where Go or its modules cannot be had."""
     if shutil.which("go") is None:
         pytest.skip("go is not installed")
-    program = folders.mktemp("talos-model") / "talos-model"
     done = subprocess.run(
         ["go", "build", "-o", str(program), "."],
-        cwd=HERE,
+        cwd=source,
         env={**os.environ, "GOTOOLCHAIN": "local"},
         capture_output=True,
         text=True,
