@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.base.errors import CapabilityError, Missing
 from engine.base.kinds import Key, Kind
-from engine.capabilities.contract import Ports, Schema
+from engine.capabilities.contract import Schema
+
+if TYPE_CHECKING:
+    from engine.ports.kube.client import KubeClient
 
 SELECTOR: Final[Schema] = {
     "type": ["object", "null"],
@@ -32,8 +35,8 @@ _SECRET: Final = Kind("", "v1", "Secret", "secrets", namespaced=True)
 class SecretKeys:
     """Secrets of one namespace, each read once and live."""
 
-    def __init__(self, ports: Ports, namespace: str) -> None:
-        self._ports, self._namespace = ports, namespace
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube, self._namespace = kube, namespace
         self._read: dict[str, Mapping[str, Any]] = {}
 
     def secret(self, name: str, field: str) -> Mapping[str, Any]:
@@ -43,7 +46,7 @@ class SecretKeys:
             raise CapabilityError(message, sent="no", code="InvalidStorage")
         if name not in self._read:
             try:
-                self._read[name] = self._ports.kube.get(Key(_SECRET, self._namespace, name))
+                self._read[name] = self._kube.get(Key(_SECRET, self._namespace, name))
             except Missing:
                 message = f"{field}: there is no Secret {name} in namespace {self._namespace}; create it"
                 raise Missing(message, sent="yes", code="SecretNotFound") from None

@@ -51,7 +51,7 @@ STORAGE: Final[Schema] = {
 
 async def open_store(ports: Ports, given: Mapping[str, Any]) -> Opaque:
     """The handle. Raises Missing (SecretNotFound, SecretKeyMissing) or CapabilityError (InvalidStorage, NoDirectory)."""
-    secrets = SecretKeys(ports, given["namespace"])
+    secrets = SecretKeys(ports.kube, given["namespace"])
     try:
         place = await beside(lambda: place_of(given["storage"], secrets, given.get("root")))
     except RemoteError as error:

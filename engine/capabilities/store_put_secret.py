@@ -39,7 +39,7 @@ async def put(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(ports: Ports, given: Mapping[str, Any]) -> dict[str, Any]:
-    secrets = SecretKeys(ports, given["namespace"])
+    secrets = SecretKeys(ports.kube, given["namespace"])
     try:
         text = manifest(secrets.secret(given["name"], "name"))
         data = _sealed(text.encode(), given.get("encryption") or {}, secrets)

@@ -28,5 +28,5 @@ def command() -> None:
       talos-operator backup list --directory /backups
       talos-operator backup list -n prod
       talos-operator backup verify etcd-snapshot.db
-      talos-operator backup create nightly-extra --from schedule.yaml
+      talos-operator backup create nightly-extra --like nightly
     """

@@ -19,7 +19,7 @@ from engine.base.errors import Missing
 from engine.base.kinds import Key, Kind
 from engine.cli.columns import Column
 from engine.cli.failures import MISUSED, CommandFailed
-from engine.cli.get import definitions, everything, kind_of, print_rows
+from engine.cli.get import definitions, everything, kind_of, print_rows, spec_fields
 from engine.cli.parameters import Duration
 from engine.cli.snapshotfile import as_json, in_words, size_in_words, verified
 
@@ -202,8 +202,7 @@ def _wait(client: KubeClient, key: Key, timeout_s: float) -> str:
 def kind_with(client: KubeClient, field: str) -> Kind:
     """The kind whose spec has this field. Raises CommandFailed where none has."""
     for definition in definitions(client):
-        schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        if field in schema.get("properties", {}).get("spec", {}).get("properties", {}):
+        if field in spec_fields(definition):
             return kind_of(definition)
     raise CommandFailed("this cluster knows no backups", hint="are the operator's definitions installed?")
 

@@ -167,6 +167,13 @@ def kind_of(definition: Mapping[str, Any]) -> Kind:
     )
 
 
+def spec_fields(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of each field below `spec`, by name."""
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields: Mapping[str, Any] = schema.get("properties", {}).get("spec", {}).get("properties", {})
+    return fields
+
+
 def _show(
     things: Sequence[Mapping[str, Any]], columns: Sequence[Column], kind: Kind, *, details: bool
 ) -> None:

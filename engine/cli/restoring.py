@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,10 @@ from engine.base.yamltext import load_documents
 from engine.capabilities import etcd_recovery
 from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
+from engine.cli.backups import connected
 from engine.cli.failures import CommandFailed
-from engine.cli.get import definitions, kind_of
+from engine.cli.get import definitions, kind_of, spec_fields
 from engine.etcdfile.verify import SnapshotFacts
-from engine.ports.kube.access import open_access
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.clusters import Clusters
 from engine.ports.talos.client import TalosClient
@@ -164,21 +164,14 @@ def open_restoring(
     kubeconfig: Path | None, namespace: str | None, name: str, *, attempt: int
 ) -> Iterator[Restoring]:
     """A Restoring of the object called `name`, of the kind that can be restored; closed afterwards."""
-    client = KubeClient(open_access(kubeconfig))
-    talos = TalosClient()
-    talos.start()
-    try:
+    with connected(kubeconfig) as client, closing(TalosClient()) as talos:
+        talos.start()
         kind = next(kind_of(each) for each in definitions(client) if _restores(each))
         yield Restoring(client, talos, Key(kind, namespace or client.namespace, name), attempt)
-    finally:
-        talos.close()
-        client.close()
 
 
 def _restores(definition: Mapping[str, Any]) -> bool:
-    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    spec = schema.get("properties", {}).get("spec", {}).get("properties", {})
-    return "snapshot" in spec.get(FIELD, {}).get("properties", {})
+    return "snapshot" in spec_fields(definition).get(FIELD, {}).get("properties", {})
 
 
 def _text(path: Path) -> str:

@@ -7,23 +7,18 @@ Credentials are read from the Secrets that the object names, as the operator rea
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.base.errors import Missing
 from engine.base.kinds import Key
-from engine.capabilities.contract import Ports
-from engine.capabilities.identities import Identities
 from engine.capabilities.secret_keys import SecretKeys
 from engine.capabilities.store_open import place_of
 from engine.capabilities.stores import handle_of, opened
 from engine.cli.backups import connected, kind_with
 from engine.cli.failures import CommandFailed
 from engine.ports.kube.client import KubeClient
-from engine.ports.kube.clusters import Clusters
-from engine.ports.talos.client import TalosClient
 
 
 @contextmanager
@@ -53,23 +48,13 @@ def _bring(client: KubeClient, namespace: str, name: str, root: Path | None, pat
         raise CommandFailed(
             f"the backup {name} has stored nothing", where=f"in namespace {namespace}", hint=hint
         )
-    talos = TalosClient()
-    ports = Ports(
-        talos=talos,
-        kube=client,
-        identities=Identities(),
-        clusters=Clusters(loopback_only=False),
-        now=time.time(),
-        namespace=namespace,
-    )
-    talos.close()
     storage = found["spec"]["backupStorage"]
     if storage.get("directory") is not None and root is None:
         raise CommandFailed(
             f"the backup {name} is in a directory of the operator",
             hint="add --backup-directory DIR, where it is seen from here",
         )
-    place = place_of(storage, SecretKeys(ports, namespace), None if root is None else str(root))
+    place = place_of(storage, SecretKeys(client, namespace), None if root is None else str(root))
     with path.open("wb") as file:
         for piece in opened(handle_of(place)).read(str(key)):
             file.write(piece)
