@@ -44,11 +44,13 @@ class Stored:
 class Upload(Protocol):
     """A file on its way. Leaving the `with` block without `complete` aborts it."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.abort()
 
     def write(self, data: Bytes) -> None:
         """Take the next bytes; blocks while the store is slower. Raises RemoteError."""

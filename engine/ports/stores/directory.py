@@ -16,8 +16,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from engine.base.errors import Garbled, Missing
 from engine.ports.stores.contract import (
@@ -25,6 +23,7 @@ from engine.ports.stores.contract import (
     PARTIAL_SUFFIX,
     Bytes,
     Stored,
+    Upload,
     checked_key,
     checked_prefix,
 )
@@ -107,7 +106,7 @@ class DirectoryStore:
                 folder.close()
 
 
-class DirectoryUpload:
+class DirectoryUpload(Upload):
     """A file that grows beside its name, locked by whoever writes it."""
 
     def __init__(self, folder: Folder, key: str) -> None:
@@ -122,14 +121,6 @@ class DirectoryUpload:
             folder.close()
             raise
         self._open = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
 
     def write(self, data: Bytes) -> None:
         with failures(self._key, self._folder.path):

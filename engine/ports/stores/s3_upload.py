@@ -17,11 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from engine.base.errors import Conflict, Garbled, RemoteError
-from engine.ports.stores.contract import Bytes
+from engine.ports.stores.contract import Bytes, Upload
 from engine.ports.stores.s3_failures import failures
 from engine.ports.stores.threads import Threads
 
@@ -81,7 +80,7 @@ class Target:
             return
 
 
-class S3Upload:
+class S3Upload(Upload):
     """One upload. `stop` set: what waits ends with the error that made it wait."""
 
     def __init__(self, target: Target, key: str, bucket: Bucket, stop: threading.Event | None = None) -> None:
@@ -98,14 +97,6 @@ class S3Upload:
         self._tags: list[str] = []
         self._threads = Threads(THREADS, "store-part")
         self._open = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
 
     def write(self, data: Bytes) -> None:
         left = memoryview(data)
