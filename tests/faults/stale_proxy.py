@@ -93,11 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         upstream = self.server.upstream()
         try:
             upstream.request(self.command, self.path, body, headers)
-            reply = upstream.getresponse()
-            if "watch=" in self.path:
-                self._stream(reply)
-            else:
-                self._answer(reply, Answer(reply.status, reply.read()), headers)
+            with upstream.getresponse() as reply:
+                if "watch=" in self.path:
+                    self._stream(reply)
+                else:
+                    self._answer(reply, Answer(reply.status, reply.read()), headers)
         finally:
             upstream.close()
 

@@ -63,7 +63,8 @@ def test_silent_clients_do_not_block_others(serve):
     context.verify_mode = ssl.CERT_NONE
     connection = http.client.HTTPSConnection("127.0.0.1", listener.port, timeout=2, context=context)
     connection.request("GET", "/")
-    assert connection.getresponse().status == 200
+    with connection.getresponse() as answer:
+        assert answer.status == 200
     for each in (*silent, half):
         each.close()
     connection.close()

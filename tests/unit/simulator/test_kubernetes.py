@@ -115,7 +115,8 @@ def test_nobody_without_an_administrators_certificate_is_let_in(simulation: Simu
     open_to_all = ssl.create_default_context(cadata=authority.crt)
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{server(simulation)}/api/v1/nodes", timeout=5, context=open_to_all)
-    assert caught.value.code == 401
+    with caught.value as refusal:
+        assert refusal.code == 401
     reader = issue(authority, now=time.time() - 5, ttl_s=600, organizations=["readers"], client=True)
     with pytest.raises(Denied):
         nodes(simulation, Administrator(authority.crt, reader.crt, reader.key))
