@@ -110,7 +110,7 @@ class Cluster:
             if machine.disk.etcd
             and machine.disk.etcd[0] == key
             and machine.services.is_running("etcd")
-            and machine.fault != "silence"
+            and machine.fault not in ("silence", "unplug")
         }
 
     def etcd_clusters(self) -> list[EtcdCluster]:

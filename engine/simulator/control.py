@@ -5,7 +5,7 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
 
     {"op": "list"}                                    state of every machine
     {"op": "power-off" | "power-on", "machine": A}    cut or restore the power
-    {"op": "silence" | "refuse", "machine": A}        network faults
+    {"op": "silence" | "unplug" | "refuse", "machine": A}   network faults
     {"op": "wrong-certificate", "machine": A, "kind": "foreign" | "expired" | "wrong-name"}
     {"op": "flap", "machine": A, "service": S, "period": SECONDS}   a service fails and recovers again and again
     {"op": "heal", "machine": A}                      the end of all these faults
@@ -23,7 +23,7 @@ per line out. Every request has `op`; `machine` is an address, or `*` for all of
     {"op": "disks", "machine": A, "disks": [D, ...]}  the disks built into it, in the words of `hardware`
     {"op": "database", "machine": A, "bytes": N}      size of its etcd database
     {"op": "alarm", "machine": A, "alarm": "NOSPACE" | "CORRUPT"}   raise an etcd alarm on its member
-    {"op": "unhealthy", "machine": A, "service": S, "message": T}   a service's health check fails
+    {"op": "unhealthy", "machine": A, "service": S, "message": T}   a service's health check fails; `healthy`: no more
 
 The reply is {"ok": true, ...} or {"ok": false, "error": text}.
 """

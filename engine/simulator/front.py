@@ -2,7 +2,7 @@
 
 Each machine listens on its own loopback address. A connection that completes the handshake and is
 admitted gets a Relay of its own to the gRPC server. Can be silent, refuse or show a wrong
-certificate on purpose. Neighbours: `connections` admits, `machine` opens and closes.
+certificate on purpose, or have its packets vanish. Neighbours: `connections` admits, `machine` opens and closes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from engine.base.errors import SettingsError
+from engine.simulator.cable import plug_in, pull
 from engine.simulator.relay import Relay
 
 BACKLOG = 128
+_MUTE = frozenset({"silence", "unplug"})
 
 Admit: TypeAlias = Callable[[Relay, ssl.SSLObject], socket.socket | None]
 """Opens the way of a connection to the gRPC server; None when its certificate is refused."""
@@ -51,26 +53,31 @@ class Front:
         self._bind().close()
 
     def fault(self, name: str, impostor: ssl.SSLContext | None = None) -> None:
-        """`silence`: accept and never speak. `refuse`: do not listen. Empty: as it should be.
+        """`silence`: accept and never speak. `unplug`: packets vanish both ways. `refuse`: do not listen.
 
-        Anything else: show new connections the certificate of `impostor`. A fault outlasts reboots.
-        Only silence keeps the connections that there are; healing cuts them too.
+        Empty: as it should be. Anything else: show new connections the certificate of `impostor`. A fault
+        outlasts reboots. Only silence and unplug keep the connections that there are; healing cuts them too.
         """
         self._fault, self._impostor = name, impostor
-        if name == "silence":
+        if name in _MUTE:
             for relay in self._relays:
                 relay.freeze(True)
         else:
             self._cut()
+        if name == "unplug":
+            for relay in self._relays:
+                relay.vanish()
         self._settle()
 
     def _settle(self) -> None:
         up = self._context is not None and self._fault != "refuse"
-        wanted = up or self._fault == "silence"
+        wanted = up or self._fault in _MUTE
         if wanted and self._listener is None:
             self._listen()
         elif not wanted:
             self._deaf()
+        if self._listener is not None:
+            (pull if self._fault == "unplug" else plug_in)(self._listener)
 
     def _listen(self) -> None:
         self._listener = self._bind()
@@ -112,5 +119,5 @@ class Front:
             relay = Relay(client, context, self._admit)
             self._relays.add(relay)
             relay.on_close(lambda: self._relays.discard(relay))
-            relay.freeze(self._fault == "silence")
+            relay.freeze(self._fault in _MUTE)
             relay.start()

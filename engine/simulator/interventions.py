@@ -37,6 +37,7 @@ class Interventions:
             "power-off": self._power_off,
             "power-on": self._power_on,
             "silence": self._network,
+            "unplug": self._network,
             "refuse": self._network,
             "wrong-certificate": self._wrong_certificate,
             "flap": self._flap,
@@ -48,6 +49,7 @@ class Interventions:
             "put": self._put,
             "alarm": self._alarm,
             "unhealthy": self._unhealthy,
+            "healthy": self._healthy,
         }
 
     async def stop(self) -> None:
@@ -109,6 +111,9 @@ class Interventions:
     async def _unhealthy(self, machine: Machine, request: Request) -> None:
         message = str(request.get("message", "health check failed"))
         machine.services.set_health(request["service"], False, message)
+
+    async def _healthy(self, machine: Machine, request: Request) -> None:
+        machine.services.set_health(request["service"], True, "")
 
 
 def describe(machine: Machine) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from engine.simulator.configuration import version_of_image
 if TYPE_CHECKING:
     from engine.standalone.http import Edge
 
-UNHEARD: Final = frozenset({"silence", "refuse"})
+UNHEARD: Final = frozenset({"silence", "unplug", "refuse"})
 """Faults of the network under which nobody hears of a machine."""
 _ADMINISTRATORS: Final = "system:masters"
 _KINDS: Final = Path(__file__).with_name("kubernetes_kinds.yaml")

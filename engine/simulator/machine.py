@@ -31,7 +31,7 @@ Stage: TypeAlias = Literal[
     "unknown", "booting", "installing", "maintenance", "running", "rebooting", "shutting down", "resetting",
     "upgrading",
 ]  # fmt: skip
-Fault: TypeAlias = Literal["", "silence", "refuse", "wrong-certificate"]
+Fault: TypeAlias = Literal["", "silence", "unplug", "refuse", "wrong-certificate"]
 _MEMBERSHIP = frozenset({"etcd", "trustd", "kubelet"})
 
 

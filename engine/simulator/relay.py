@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from engine.simulator.cable import pull
+
 CHUNK: Final = 65536
 HIGH_WATER: Final = 262144
 HANDSHAKE_S: Final = 20.0
@@ -60,6 +62,12 @@ class Relay:
         self._frozen = frozen
         if not self._closed:
             self._watch()
+
+    def vanish(self) -> None:
+        """Freeze, and let no packet of the client be answered any more."""
+        self.freeze(True)
+        if not self._closed:
+            pull(self._client)
 
     def when_sent(self, callback: Callable[[], object]) -> None:
         """Call this once everything that the server has written so far is in the client's socket, or never will be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import time
@@ -31,6 +32,26 @@ def test_a_silent_machine_accepts_and_never_speaks_until_it_is_healed(single: Si
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     single.control(op="heal", machine=address)
     single.reaches("running", ready=True)
+    with single.admin(address) as client:
+        client.call(VERSION)
+
+
+def test_an_unplugged_machine_answers_no_packet_until_it_is_healed(single: Simulation) -> None:
+    address = single.addresses[0]
+    with socket.create_connection((address, 50000), timeout=2) as there:
+        there.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)
+        single.control(op="unplug", machine=address)
+        with socket.socket() as fresh:
+            fresh.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                fresh.connect((address, 50000))
+        there.settimeout(5)
+        there.sendall(b"hello")
+        with pytest.raises(TimeoutError) as caught:
+            there.recv(1)
+        assert caught.value.errno == errno.ETIMEDOUT
+    assert single.machine(address)["stage"] == "running"
+    single.control(op="heal", machine=address)
     with single.admin(address) as client:
         client.call(VERSION)
 
