@@ -23,7 +23,8 @@ def kinds() -> set[str]:
 
 def methods() -> set[str]:
     """Services and calls of Talos; COSI's own are left out, for `cosi:` is a noun of the language like `kube:`."""
-    files = [path for path in (ROOT / "schemas" / "talos").rglob("*.proto") if "cosi" not in path.parts]
+    folder = ROOT / "schemas" / "talos"
+    files = [path for path in folder.rglob("*.proto") if "cosi" not in path.relative_to(folder).parts]
     text = "".join(path.read_text("utf-8") for path in files)
     services = re.findall(r"^service (\w+)", text, re.MULTILINE)
     calls = re.findall(r"^\s*rpc (\w+)", text, re.MULTILINE)
