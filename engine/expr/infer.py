@@ -18,7 +18,7 @@ from engine.expr.infer_comparisons import check_equality, check_order, close_to
 from engine.expr.template import Expression
 from engine.expr.traps import ROOTS
 from engine.expr.tree import Node
-from engine.expr.types import ANY, BOOLEAN, NULL, Type, joined
+from engine.expr.types import ANY, BOOLEAN, Type, joined, of_literal
 from engine.expr.walk import Issue, Place
 
 
@@ -89,16 +89,7 @@ class _Walk:
             )
 
     def _literal(self, node: Node, place: Place) -> Type:
-        value = node.value
-        if value is None:
-            return NULL
-        if isinstance(value, bool):
-            return BOOLEAN
-        if isinstance(value, str):
-            return Type("string", enum=frozenset({value}))
-        if isinstance(value, int | float):
-            return Type("integer" if isinstance(value, int) else "number")
-        return Type("array", items=ANY) if isinstance(value, list) else Type("object", open=True)
+        return of_literal(node.value)
 
     def _identity(self, node: Node, place: Place) -> Type:
         return place.current if place.current is not None else ANY

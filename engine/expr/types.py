@@ -54,6 +54,21 @@ OBJECT: Final = Type("object", open=True)
 _NUMBERS: Final = frozenset({"integer", "number"})
 
 
+def of_literal(value: object) -> Type:
+    """The type of a value as written; of what is inside a list or map nothing is said."""
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, str):
+        return Type("string", enum=frozenset({value}))
+    if isinstance(value, int | float):
+        return INTEGER if isinstance(value, int) else NUMBER
+    if isinstance(value, list):
+        return ARRAY
+    return OBJECT if isinstance(value, dict) else ANY
+
+
 def is_numeric(found: Type) -> bool:
     """A number of either kind."""
     return found.kind in _NUMBERS

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engine.expr import Type, infer
 from engine.expr.facts import Path
+from engine.expr.types import of_literal
 from engine.ruleset.accepts import fits, is_open, kinds, stranger, takes_null, words
 from engine.ruleset.closure import Closure
 from engine.ruleset.errors import Report, suggest
@@ -28,7 +29,7 @@ from engine.ruleset.forms import (
     TemplateForm,
 )
 from engine.ruleset.names import Names
-from engine.ruleset.root_types import RootTypes, of_literal
+from engine.ruleset.root_types import RootTypes
 from engine.ruleset.units import Schema, Unit, Use
 
 _STRICT: Final = frozenset({"when", "gate", "test", "until", "guard", "label"})

@@ -13,7 +13,7 @@ from typing import Final
 from engine.expr import Type, infer, type_of_schema
 from engine.expr.facts import Path, holds_when
 from engine.expr.parse import Node
-from engine.expr.types import ANY, BOOLEAN, NULL, STRING, joined
+from engine.expr.types import ANY, BOOLEAN, STRING, joined, of_literal
 from engine.ruleset.catalog import Catalog
 from engine.ruleset.forms import AllForm, CasesForm, Compiled, ListForm, LiteralForm, MapForm, TemplateForm
 from engine.ruleset.units import Schema, Unit, Use, job_schema
@@ -201,19 +201,6 @@ class RootTypes:
         whole = (*behind, *path[2:])
         prefixes = frozenset(whole[:end] for end in range(1, len(whole) + 1))
         return prefixes | self._behind(whole, depth + 1)
-
-
-def of_literal(value: object) -> Type:
-    """The type of a scalar as written."""
-    if value is None:
-        return NULL
-    if isinstance(value, bool):
-        return BOOLEAN
-    if isinstance(value, str):
-        return Type("string", enum=frozenset({value}))
-    if isinstance(value, int | float):
-        return Type("integer" if isinstance(value, int) else "number")
-    return ANY
 
 
 def _selects(form: Compiled) -> bool:

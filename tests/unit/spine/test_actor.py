@@ -12,7 +12,7 @@ from engine.base.model import CapabilityCall, Plan, PlannedStep
 from tests.unit.spine import capabilities
 from tests.unit.spine.capabilities import ANSWERS, CALLS, TEST_CAPABILITIES
 from tests.unit.spine.server import LEASE, spine
-from tests.unit.spine.world import CONFIG_MAP, SECRET
+from tests.unit.spine.world import CONFIG_MAP, NEEDED, ONCE, SECRET
 
 MIXED = """
 act:
@@ -138,21 +138,6 @@ def test_a_capability_with_a_dry_run_of_its_own_is_told_that_it_is_one(over, mon
     assert statuses(over.act(text)) == {"s": "would"}
     over.act(text.replace("dryrun", "act"))
     assert seen == [True, False]
-
-
-ONCE = """
-observe:
-  a: {call: test.read, with: {of: a}}
-act:
-  - id: s
-    when: ${obs.a.text == 'needed'}
-    call: test.destroy
-    with: {address: "${once.target}"}
-    once: {key: "boot-${self.metadata.uid}", target: "${self.spec.address}"}
-    hazard: irreversible
-    until: ${obs.a.text == 'there'}
-"""
-NEEDED = {"text": "needed"}
 
 
 def intents(over):

@@ -9,7 +9,7 @@ from engine.base.model import Condition, Outcome, Plan, Snapshot
 from engine.base.timestamps import rfc3339
 from engine.report.assess import difference, with_outcomes
 from tests.unit.spine.server import spine, until
-from tests.unit.spine.world import FAILED, NOW, decided, widget
+from tests.unit.spine.world import FAILED, NOW, ONCE, decided, widget
 
 STATUS = """
 observe:
@@ -257,20 +257,6 @@ def test_a_status_of_an_object_that_is_gone_is_no_error(server):
         made = decided(STATUS, over.caught_up(), now=over.now(), a=GOOD)
         server.client.delete(server.key())
         assert over.reporter.publish(made.rule, made.snapshot, made.plan, (), made.assess()) is False
-
-
-ONCE = """
-observe:
-  a: {call: test.read, with: {of: a}}
-act:
-  - id: s
-    when: ${obs.a.text == 'needed'}
-    call: test.destroy
-    with: {address: x}
-    once: {key: "boot-${self.metadata.uid}"}
-    hazard: irreversible
-    until: ${obs.a.text == 'there'}
-"""
 
 
 def test_an_intent_whose_until_holds_is_closed_under_the_version_it_was_read_at(server):

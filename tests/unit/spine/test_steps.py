@@ -8,21 +8,7 @@ import pytest
 
 from engine.base.model import Made
 from engine.base.timestamps import rfc3339
-from tests.unit.spine.world import FAILED, NOW, SKIPPED, decided, widget
-
-ONCE = """
-observe:
-  a: {call: test.read, with: {of: a}}
-act:
-  - id: s
-    when: ${obs.a.text == 'needed'}
-    call: test.destroy
-    with: {address: "${once.target}"}
-    once: {key: "boot-${self.metadata.uid}", target: "${self.spec.address}"}
-    hazard: irreversible
-    until: ${obs.a.text == 'there'}
-"""
-NEEDED, THERE = {"text": "needed"}, {"text": "there"}
+from tests.unit.spine.world import FAILED, NEEDED, NOW, ONCE, SKIPPED, THERE, decided, widget
 
 
 def intent(*, age_s: float = 60.0, done: bool = False, target: str = "first", attempt: int = 1) -> dict:

@@ -51,6 +51,21 @@ for:
       nested: {type: object, properties: {a: {type: string}, b: {type: string}}}
 """
 
+# A step that must happen once, wherever it may have been sent.
+ONCE = """
+observe:
+  a: {call: test.read, with: {of: a}}
+act:
+  - id: s
+    when: ${obs.a.text == 'needed'}
+    call: test.destroy
+    with: {address: "${once.target}"}
+    once: {key: "boot-${self.metadata.uid}", target: "${self.spec.address}"}
+    hazard: irreversible
+    until: ${obs.a.text == 'there'}
+"""
+NEEDED, THERE = {"text": "needed"}, {"text": "there"}
+
 
 @cache
 def catalog() -> Catalog:
