@@ -57,6 +57,9 @@ class Script:
         self.frames: list[bytes] = []
         self.messages: list[bytes] = []
         self._encoder = Encoder()
+        if draw.random() < 0.5:
+            # As a node does that has read our SETTINGS.
+            self._encoder.header_table_size = 0
 
     def settings(self) -> None:
         """The first frame of a node."""

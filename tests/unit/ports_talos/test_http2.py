@@ -24,6 +24,7 @@ from engine.ports.talos.http2 import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
+    Connection,
     ServerStream,
 )  # fmt: skip
 from tests.unit.ports_talos.http2_script import ANSWER, drawn, frame, message
@@ -135,6 +136,71 @@ def test_a_message_that_is_longer_than_the_caller_takes_ends_the_call_before_it_
     stream = answered(max_message=100)
     stream.feed(frame(DATA, 0, 1, message(bytes(200))[:50]))
     assert stream.ended.status.number == 8
+
+
+def two_calls():
+    """A connection with two calls that the node has answered."""
+    connection = Connection("127.0.0.1:50000", window=100000)
+    first, second = connection.open("a.B/C", b"1"), connection.open("a.B/D", b"2")
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    answers = b"".join(
+        frame(HEADERS, END_HEADERS, call.number, encoder.encode(ANSWER)) for call in (first, second)
+    )
+    connection.feed(frame(SETTINGS) + answers)
+    connection.outgoing.clear()
+    return connection, first, second
+
+
+def test_calls_of_one_connection_get_their_own_messages_and_end_by_themselves():
+    connection, first, second = two_calls()
+    connection.feed(
+        frame(DATA, 0, second.number, message(b"two")) + frame(DATA, 0, first.number, message(b"one")[:4])
+    )
+    connection.feed(frame(DATA, 0, first.number, message(b"one")[4:]))
+    assert [bytes(each) for each in first.take()] == [b"one"]
+    assert [bytes(each) for each in second.take()] == [b"two"]
+    connection.feed(
+        frame(HEADERS, END_HEADERS | END_STREAM, first.number, Encoder().encode([("grpc-status", "7")]))
+    )
+    assert (first.ended.status.number, second.ended) == (7, None)
+    connection.feed(
+        frame(DATA, 0, first.number, message(b"late")) + frame(DATA, 0, second.number, message(b"more"))
+    )
+    assert [bytes(each) for each in second.take()] == [b"more"]
+    connection.lost("the machine closed the connection")
+    assert (first.ended.status.number, second.ended.status.number) == (7, 14)
+
+
+def test_a_goaway_ends_only_the_calls_that_the_node_did_not_begin():
+    connection, first, second = two_calls()
+    connection.feed(frame(GOAWAY, 0, 0, struct.pack(">II", first.number, 0) + b"bye"))
+    assert first.ended is None
+    assert second.ended.refused
+
+
+def test_the_windows_of_the_connection_and_of_its_calls_are_given_back_each_for_itself():
+    connection, first, second = two_calls()
+    for _ in range(3):
+        for call in (first, second):
+            connection.feed(frame(DATA, 0, call.number, message(bytes(9000))))
+    assert connection.outgoing == frame(WINDOW_UPDATE, 0, 0, (6 * 9005).to_bytes(4, "big"))
+
+
+def test_what_a_node_of_ours_says_in_headers_leaves_nothing_behind():
+    connection, first, _ = two_calls()
+    assert connection._decoder is None
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    connection.feed(
+        frame(
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            first.number,
+            encoder.encode([("grpc-status", "5"), ("grpc-message", "no%20such")]),
+        )
+    )
+    assert (first.ended.status.number, first.ended.status.message) == (5, "no such")
 
 
 @pytest.mark.parametrize(
