@@ -139,7 +139,7 @@ def example(metric: MetricRule) -> str:
     """A query that answers what the metric is for."""
     labels = ", ".join(label for label in metric.labels if metric.type != "gauge")
     if metric.type == "counter":
-        return f"sum by ({labels}) (rate({metric.name}[5m]))"
+        return f"sum by ({labels}) (rate({metric.name}[5m]))" if labels else f"sum(rate({metric.name}[5m]))"
     if metric.type == "histogram":
         return f"histogram_quantile(0.95, sum by ({f'{labels}, le' if labels else 'le'}) (rate({metric.name}_bucket[5m])))"
     return metric.name

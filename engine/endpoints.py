@@ -12,16 +12,16 @@ from threading import Thread
 from engine.exposition import Form
 from engine.health import probe_handler
 from engine.listener import Listener
+from engine.measure import Meter
 from engine.ports.kube.client import KubeClient
 from engine.process_metrics import process_text
-from engine.series import SeriesStore
 from engine.serve import Gate, ServingCertificate, metrics_handler
 from engine.settings import Settings
 from engine.watch import Cache
 
 
 def listeners(
-    settings: Settings, client: KubeClient, series: SeriesStore, cache: Cache, threads: Sequence[Thread]
+    settings: Settings, client: KubeClient, meter: Meter, cache: Cache, threads: Sequence[Thread]
 ) -> list[Listener]:
     """The servers that the settings ask for, bound but not started.
 
@@ -30,7 +30,9 @@ def listeners(
     found = []
     if settings.metrics_bind_address is not None:
         process = process_text()
-        found.append(_metrics(settings, client, lambda form: series.render(form) + process(form)))
+        found.append(
+            _metrics(settings, client, meter, lambda form: meter.series.render(form) + process(form))
+        )
     if settings.health_probe_bind_address is not None:
         handler = probe_handler(
             health={"workers": lambda: _alive(threads), "watches": cache.liveness},
@@ -40,11 +42,18 @@ def listeners(
     return found
 
 
-def _metrics(settings: Settings, client: KubeClient, render: Callable[[Form], bytes]) -> Listener:
+def _metrics(
+    settings: Settings, client: KubeClient, meter: Meter, render: Callable[[Form], bytes]
+) -> Listener:
     assert settings.metrics_bind_address is not None
     if not settings.metrics_secure:
         return Listener(settings.metrics_bind_address, "--metrics-bind-address", metrics_handler(render))
-    certificate = ServingCertificate(settings.metrics_cert_dir)
+    certificate = ServingCertificate(
+        settings.metrics_cert_dir,
+        client_ca=settings.metrics_client_ca_file,
+        on_read=meter.read_certificate,
+    )
+    meter.ask("certificateExpires", certificate.expires)
     handler = metrics_handler(render, Gate(client))
     return Listener(
         settings.metrics_bind_address, "--metrics-bind-address", handler, context=certificate.context

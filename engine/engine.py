@@ -19,6 +19,7 @@ from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
 from engine.base.kinds import Key, Kind
+from engine.base.values import Value
 from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
 from engine.capabilities.memo import Memo
@@ -56,6 +57,7 @@ class Engine:
         self.queue = WorkQueue(observer=self._meter)
         self._meter.watch(self.queue)
         self.cache = Cache(client, rules.kinds, on_demand=rules.on_demand, owners=frozenset(rules.rules))
+        self._meter.ask("watches", self._heard)
         self._client = client
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
         self._identities = Identities()
@@ -68,7 +70,7 @@ class Engine:
             threading.Thread(target=self.worker.run, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
-        self._listeners = listeners(settings, client, self._meter.series, self.cache, self._threads)
+        self._listeners = listeners(settings, client, self._meter, self.cache, self._threads)
         self.cache.subscribe(self._changed)
 
     def start(self) -> None:
@@ -122,6 +124,12 @@ class Engine:
             ports=self._ports,
             cpu=cpu,
         )
+
+    def _heard(self) -> list[Value]:
+        """What `engine.watches` holds in the rules for metrics."""
+        return [
+            {"group": kind.group, "resource": kind.plural, "heard": at} for kind, at in self.cache.heard()
+        ]
 
     def _ports(self, namespace: str) -> Ports:
         return Ports(

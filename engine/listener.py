@@ -1,9 +1,9 @@
 """A small HTTP server for metrics and probes that no client can hold up.
 
-One thread waits for all connections at once: it accepts, shakes hands and reads, so that a silent
-or slow client costs a file descriptor until its time is up and nothing else. Few workers answer:
-one request a connection, one write, then it is closed. Never routes. Neighbours: `health` and
-`serve` give it their handlers.
+One thread waits for all connections at once: it accepts, shakes hands, reads, and writes what a client did not take
+at once, so that a silent or slow client costs a file descriptor until its time is up and nothing else. Few workers
+answer: one request a connection, then it is closed. Never routes. Neighbours: `health` and `serve` give it their
+handlers.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked. Header names are lower case; `query` has every value of a name."""
+    """What was asked. Header names are lower case; `query` has every value of a name.
+
+    `certificate`: the subject of the client certificate that the handshake accepted, by attribute; empty without one.
+    """
 
     method: str
     path: str
     query: Mapping[str, list[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    certificate: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,13 @@ Handler = Callable[[Request], Response]
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """One client until its request is complete."""
+    """One client: until its request is complete, and while it has yet to take its answer."""
 
     sock: socket.socket
     until: float
     greeted: bool
     head: bytes = b""
+    answer: memoryview | None = None
 
 
 class Listener:
@@ -89,6 +94,9 @@ class Listener:
         self._selector.register(self._socket, selectors.EVENT_READ)
         self._wake_read, self._wake_write = socket.socketpair()
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._leaving: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self._complete: queue.Queue[_Connection | None] = queue.Queue(_MOST_CONNECTIONS)
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._wait, name=f"listen-{self.port}", daemon=True)]
@@ -105,7 +113,7 @@ class Listener:
     def stop(self) -> None:
         """Close the address; answers under way get a moment to end."""
         self._stopping.set()
-        self._wake_write.send(b"x")
+        self._wake()
         for _ in range(_WORKERS):
             self._complete.put(None)
         for thread in self._threads:
@@ -122,6 +130,8 @@ class Listener:
                     self._accept()
                 elif isinstance(key.data, _Connection):
                     self._advance(key.data)
+                else:
+                    self._take_leaving()
             self._expire(time.monotonic())
         self._expire(float("inf"))
 
@@ -147,7 +157,10 @@ class Listener:
         self._selector.register(sock, selectors.EVENT_READ, connection)
 
     def _advance(self, connection: _Connection) -> None:
-        """Read what is there; hand the connection on when the head of its request is complete."""
+        """Read what is there; hand the connection on when the head of its request is complete. Or write on."""
+        if connection.answer is not None:
+            self._write_on(connection)
+            return
         try:
             if not connection.greeted:
                 cast("ssl.SSLSocket", connection.sock).do_handshake()
@@ -171,6 +184,26 @@ class Listener:
             except queue.Full:
                 connection.sock.close()
 
+    def _write_on(self, connection: _Connection) -> None:
+        try:
+            done = _written_out(connection)
+        except OSError:
+            done = True
+        if done:
+            self._give_up(connection)
+
+    def _take_leaving(self) -> None:
+        """Wait for the clients that did not take their whole answer at once."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake_read.recv(_MOST_CONNECTIONS)
+        while not self._leaving.empty():
+            connection = self._leaving.get()
+            self._selector.register(connection.sock, selectors.EVENT_WRITE, connection)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake_write.send(b"x")
+
     def _give_up(self, connection: _Connection) -> None:
         self._selector.unregister(connection.sock)
         connection.sock.close()
@@ -182,13 +215,20 @@ class Listener:
 
     def _work(self) -> None:
         while (connection := self._complete.get()) is not None:
-            with contextlib.closing(connection.sock) as sock, contextlib.suppress(OSError):
-                sock.settimeout(_PATIENCE_S)
-                sock.sendall(self._answer(connection.head))
-                sock.shutdown(socket.SHUT_WR)
+            connection.answer = memoryview(self._answer(connection))
+            connection.until = time.monotonic() + _PATIENCE_S
+            try:
+                done = _written_out(connection)
+            except OSError:
+                done = True
+            if done or self._stopping.is_set():
+                connection.sock.close()
+            else:
+                self._leaving.put(connection)
+                self._wake()
 
-    def _answer(self, head: bytes) -> bytes:
-        request = _parsed(head)
+    def _answer(self, connection: _Connection) -> bytes:
+        request = _parsed(connection.head, _subject(connection.sock))
         if request is None:
             return _written(Response(400, b"bad request\n"), None)
         if request.method not in {"GET", "HEAD"}:
@@ -216,7 +256,29 @@ def _bound(address: BindAddress, flag: str) -> socket.socket:
     return sock
 
 
-def _parsed(head: bytes) -> Request | None:
+def _written_out(connection: _Connection) -> bool:
+    """Write as much of the answer as the client takes now; True when that was the rest. Raises OSError."""
+    assert connection.answer is not None
+    try:
+        while connection.answer:
+            connection.answer = connection.answer[connection.sock.send(connection.answer) :]
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
+        return False
+    connection.sock.shutdown(socket.SHUT_WR)
+    return True
+
+
+def _subject(sock: socket.socket) -> dict[str, list[str]]:
+    """The subject of the client certificate that was checked in the handshake, by attribute."""
+    found: dict[str, list[str]] = {}
+    certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+    subject = cast("tuple[tuple[tuple[str, str], ...], ...]", (certificate or {}).get("subject", ()))
+    for name, value in (pair for part in subject for pair in part):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _parsed(head: bytes, certificate: Mapping[str, list[str]]) -> Request | None:
     lines = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1.") or not words[1].startswith("/"):
@@ -228,7 +290,7 @@ def _parsed(head: bytes) -> Request | None:
             return None
         headers[name.strip().lower()] = value.strip()
     url = urlsplit(words[1])
-    return Request(words[0], url.path, parse_qs(url.query, keep_blank_values=True), headers)
+    return Request(words[0], url.path, parse_qs(url.query, keep_blank_values=True), headers, certificate)
 
 
 def _written(response: Response, request: Request | None) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from engine import __version__, samples
 from engine.base.kinds import Key
@@ -40,19 +40,29 @@ class Meter:
             "operations": list(rules.operations),
             "workers": workers,
             "queues": [],
+            "watches": [],
+            "certificateExpires": None,
             "version": __version__,
             "python": platform.python_version(),
             "revision": rules.digest,
         }
+        self._sources: dict[str, Callable[[], Value]] = {}
         overflow = next((metric.name for metric in self._metrics if metric.on == "overflow"), None)
         self.series = SeriesStore(overflow)
         scope = Scope({"engine": self._engine})
         for metric in (*self._metrics, *(item for rule in rules.rules.values() for item in rule.metrics)):
             self.series.declare(_family(metric, scope))
+        self.series.collect(self, self._own_gauges)
 
     def watch(self, queue: WorkQueue) -> None:
-        """Have the gauges of the engine itself computed from the queue at each scrape."""
-        self.series.collect(self, lambda: self._own_gauges(queue))
+        """Have `engine.queues` computed from the queue at each scrape."""
+        self.ask("queues", lambda: self._queues(queue))
+
+    def ask(self, field: str, source: Callable[[], Value]) -> None:
+        """Have `engine.<field>` asked of `source` at each scrape; until then it is what it is at the start."""
+        if field not in self._engine:
+            raise KeyError(field)
+        self._sources[field] = source
 
     def added(self, key: Key) -> None:
         """A key was added to the queue."""
@@ -75,9 +85,14 @@ class Meter:
         event = {"method": record.method, "host": record.host, "code": record.code, "seconds": record.seconds}
         self._event("request", event)
 
-    def passed(self, controller: str, result: str, seconds: float) -> None:
-        """Count one pass."""
-        self._event("pass", {"controller": controller, "result": result, "seconds": seconds})
+    def passed(self, controller: str, result: str, seconds: float, *, bug: bool = False) -> None:
+        """Count one pass; `bug`: an error that nobody raised on purpose ended it."""
+        event = {"controller": controller, "result": result, "seconds": seconds, "bug": bug}
+        self._event("pass", event)
+
+    def read_certificate(self, result: str) -> None:
+        """Count one reading of the mounted certificate of the metrics endpoint: `success` or `error`."""
+        self._event("certificate", {"result": result})
 
     def called(self, record: CallRecord) -> None:
         """Count one Talos API call; the only place where they are counted."""
@@ -111,9 +126,13 @@ class Meter:
     def _queued(self, key: Key, what: str, seconds: float) -> None:
         self._event("queue", {"controller": self._controllers[key.kind], "event": what, "seconds": seconds})
 
-    def _own_gauges(self, queue: WorkQueue) -> list[Sample]:
+    def _own_gauges(self) -> list[Sample]:
+        now = {field: source() for field, source in self._sources.items()}
+        return samples.engine_gauges(self._metrics, {**self._engine, **now})
+
+    def _queues(self, queue: WorkQueue) -> list[Value]:
         due, working = Counter(key.kind for key in queue.due()), queue.working()
-        entries = []
+        entries: list[Value] = []
         for kind, controller in self._controllers.items():
             seconds = [since for key, since in working.items() if key.kind == kind]
             entries.append(
@@ -125,7 +144,7 @@ class Meter:
                     "longest": max(seconds, default=0.0),
                 }
             )
-        return samples.engine_gauges(self._metrics, {**self._engine, "queues": entries})
+        return entries
 
     def _event(self, name: str, event: Mapping[str, Value]) -> None:
         for metric, sample in samples.engine_events(self._counting[name], event, self._engine):
@@ -160,8 +179,11 @@ def _family(metric: MetricRule, scope: Scope) -> Family:
 def _start(metric: MetricRule, scope: Scope) -> Iterable[tuple[tuple[str, str], ...]]:
     """The label sets that exist at 0: every combination of the values given for each label.
 
-    Where values are given for some labels only, each object brings its own: `samples.starts`.
+    Where values are given for some labels only, each object brings its own: `samples.starts`. What is counted without
+    labels exists at 0 as well, unless it lives with an object.
     """
+    if not metric.labels and metric.on is not None and metric.lives_with is None:
+        yield ()
     if not metric.start or metric.start.keys() != metric.labels.keys():
         return
     yield from samples.starting_labels(metric, scope)

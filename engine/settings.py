@@ -60,6 +60,8 @@ class Settings:
     metrics_secure: bool = True
     metrics_cert_dir: Path | None = None
     """Folder with tls.crt and tls.key for /metrics; None: a certificate of our own."""
+    metrics_client_ca_file: Path | None = None
+    """Authorities whose client certificates may stand for a token at /metrics; None: tokens only."""
     health_probe_bind_address: BindAddress | None = field(default=BindAddress("", 8081))
     meta_key: bool = False
     """Whether the rules may write network settings to the machines' META partitions."""
@@ -90,8 +92,12 @@ class Settings:
             raise SettingsError("--until-ready waits for what --apply names; give at least one --apply FILE")
         if not 0 <= self.simulate <= MOST_MACHINES:
             raise SettingsError(f"--simulate {self.simulate}: between 1 and {MOST_MACHINES} machines")
-        if self.metrics_cert_dir is not None and not self.metrics_secure:
-            raise SettingsError("--metrics-cert-dir is for TLS; leave out --metrics-secure=false")
+        for flag, given in (
+            ("--metrics-cert-dir", self.metrics_cert_dir),
+            ("--metrics-client-ca-file", self.metrics_client_ca_file),
+        ):
+            if given is not None and not self.metrics_secure:
+                raise SettingsError(f"{flag} is for TLS; leave out --metrics-secure=false")
         if self.workers < 1:
             raise SettingsError(f"--workers {self.workers}: at least 1")
         self._check_paths()

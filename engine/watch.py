@@ -85,6 +85,11 @@ class Cache:
         """Which watch has died or hangs; None when all turn, reach the server or not. For /healthz."""
         return next((told for item in self._reflectors if (told := item.trouble()) is not None), None)
 
+    def heard(self) -> list[tuple[Kind, float]]:
+        """When the API server last told something of each kind, in seconds since 1970; not of those it never did."""
+        heard = ((item.kind, item.heard_at) for item in self._reflectors)
+        return [(kind, at) for kind, at in heard if at is not None]
+
     def stop(self) -> None:
         """End all watches."""
         for reflector in self._reflectors:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from engine.act import Actor
 from engine.act.jobs import Jobs
 from engine.act.perform import Performed
-from engine.base.errors import Conflict, EngineError, ExpressionError, Missing, RemoteError
+from engine.base.errors import Bug, Conflict, EngineError, ExpressionError, Missing, RemoteError
 from engine.base.kinds import Key, Kind
 from engine.base.model import Outcome, Plan, Snapshot
 from engine.base.values import Unknown
@@ -63,6 +63,8 @@ class PassEnd:
     assessment: Assessment | None = None
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
+    bug: bool = False
+    """An error that nobody raised on purpose ended it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ class Worker:
                 self.patience.forget(key)
             if delay_s is not None:
                 self._queue.add(key, delay_s=delay_s)
-        self._hops.meter.passed(rule.controller, end.result, time.monotonic() - started)
+        self._hops.meter.passed(rule.controller, end.result, time.monotonic() - started, bug=end.bug)
 
     def pass_over(self, rule: Rule, key: Key) -> PassEnd:
         """One pass; every error ends here and becomes a result."""
@@ -142,7 +144,7 @@ class Worker:
             return PassEnd("error", _asked_for([error]))
         except Exception:
             log.exception("%s: the pass ended with a bug of ours", key)
-        return PassEnd("error", None)
+        return PassEnd("error", None, bug=True)
 
     def _serialized(self, rule: Rule, key: Key) -> PassEnd:
         live = self._hops.cache.get(key)
@@ -267,7 +269,8 @@ class Worker:
         failed = [item for item in performed.outcomes if item.status == "failed"]
         told = verdict, plan, performed.outcomes
         if verdict.errors or any(not isinstance(item.error, Conflict) for item in failed):
-            return PassEnd("error", _asked_for(item.error for item in failed), False, *told)
+            bug = any(isinstance(item.error, Bug) for item in failed)
+            return PassEnd("error", _asked_for(item.error for item in failed), False, *told, bug=bug)
         if failed:
             return PassEnd("requeue", rule.backoff.max_s, True, *told)
         if performed.waits:

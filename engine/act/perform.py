@@ -20,7 +20,7 @@ from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
-from engine.base.errors import Conflict, EngineError, RemoteError
+from engine.base.errors import Bug, Conflict, EngineError, RemoteError
 from engine.base.kinds import Key
 from engine.base.model import CapabilityCall, Intent, KubeWrite, Outcome, Plan, PlannedStep
 from engine.base.values import Value
@@ -133,7 +133,7 @@ class Actor:
             return _failed(step, RemoteError(str(error), code=type(error).__name__))
         except Exception as error:
             log.exception("%s: step %s ended with a bug of ours", key, step.id)
-            return _failed(step, RemoteError(f"a bug of ours ({type(error).__name__})", code="InternalError"))
+            return _failed(step, Bug(error))
 
     def _once(
         self, rule: Rule, key: Key, step: PlannedStep, live: Mapping[str, Any], ports: Ports

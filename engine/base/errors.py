@@ -124,3 +124,12 @@ class CapabilityError(RemoteError):
 
     retryable = False
     default_code = "CapabilityError"
+
+
+class Bug(RemoteError):
+    """An error that nobody raised on purpose, in the place of one of theirs; its text stays in the log."""
+
+    default_code = "InternalError"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"a bug of ours ({type(error).__name__}); see the log")

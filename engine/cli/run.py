@@ -61,6 +61,12 @@ _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
     help="tls.crt and tls.key for /metrics, read again when they change. Default: a certificate of its own.",
 )
 @option(
+    "--metrics-client-ca-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Authorities, PEM: their client certificates may take the place of a token at /metrics.",
+)
+@option(
     "--health-probe-bind-address",
     type=Address(),
     metavar="ADDR",
@@ -126,6 +132,7 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         metrics_bind_address=_address(flags["metrics_bind_address"], metrics),
         metrics_secure=not alone if secure is None else secure,
         metrics_cert_dir=flags["metrics_cert_dir"],
+        metrics_client_ca_file=flags["metrics_client_ca_file"],
         health_probe_bind_address=_address(flags["health_probe_bind_address"], health),
         meta_key=flags["enable_meta_key"],
         backup_directory=flags["backup_directory"],

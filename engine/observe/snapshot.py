@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.base.errors import EngineError, ExpressionError, RemoteError
+from engine.base.errors import Bug, EngineError, ExpressionError, RemoteError
 from engine.base.fieldtree import FieldTree
 from engine.base.kinds import Key
 from engine.base.model import JobState, KindMatch, Observed, ObservedStatus, Snapshot
@@ -227,4 +227,4 @@ def _picked(rule: ObserveRule, read: Read, answer: Any) -> Observed:
 def _bug(name: str, error: Exception) -> RemoteError:
     """An error nobody has thought of; its text stays in the log, it may hold anything."""
     log.error("obs.%s ended with a bug of ours", name, exc_info=error)
-    return RemoteError(f"a bug of ours ({type(error).__name__}); see the log", code="InternalError")
+    return Bug(error)

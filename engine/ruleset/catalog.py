@@ -46,23 +46,37 @@ _QUEUE: Final[Schema] = {
 }
 """One controller's part of the work queue: keys due, keys in work, their seconds in all and the most."""
 
+_WATCH: Final[Schema] = {
+    "type": "object",
+    "properties": {"group": _TEXT, "resource": _TEXT, "heard": _NUMBER},
+    "required": ["group", "resource", "heard"],
+}
+"""One watched kind: API group ("" for core), plural, and when the API server last told something of it."""
+
 ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "controllers": _TEXTS,
     "operations": _TEXTS,
     "workers": _NUMBER,
     "queues": {"type": "array", "items": _QUEUE},
+    "watches": {"type": "array", "items": _WATCH},
+    "certificateExpires": {"type": "number", "nullable": True},
     "version": _TEXT,
     "python": _TEXT,
     "revision": _TEXT,
 }
-"""What `engine` holds in rules of kind EngineMetrics; `queues` is made anew at each scrape, `revision` is of the rules."""
+"""What `engine` holds in rules of kind EngineMetrics; `revision` is of the rules.
+
+Made anew at each scrape: `queues`, `watches`, and `certificateExpires`, the end of what the metrics endpoint shows,
+in seconds since 1970; null when it shows none.
+"""
 
 EVENTS: Final[Mapping[str, Mapping[str, Schema]]] = {
-    "pass": {"controller": _TEXT, "result": _TEXT, "seconds": _NUMBER},
+    "pass": {"controller": _TEXT, "result": _TEXT, "seconds": _NUMBER, "bug": {"type": "boolean"}},
     "call": {"operation": _TEXT, "result": _TEXT, "code": _TEXT, "seconds": _NUMBER},
     "queue": {"controller": _TEXT, "event": _TEXT, "seconds": _NUMBER},
     "request": {"method": _TEXT, "host": _TEXT, "code": _TEXT, "seconds": _NUMBER},
     "overflow": {"family": _TEXT},
+    "certificate": {"result": _TEXT},
     "act": {"result": _TEXT, "seconds": _NUMBER},
 }
 """The fields of `event` for each sort of event that a metric may count."""

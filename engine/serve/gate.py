@@ -1,6 +1,7 @@
 """Who may read the metrics: the API server says whose token it is and what its owner may do.
 
-TokenReview, then SubjectAccessReview for the path and the verb `get`. Answers are remembered as
+A client certificate that the TLS handshake accepted says by itself who it is, as it does for the API server: the
+common name is the user, the organizations are the groups. Else TokenReview; then SubjectAccessReview for the path and the verb `get`. Answers are remembered as
 long as controller-runtime remembers them: who somebody is for one minute, that he may for five,
 that he may not for thirty seconds. Tokens themselves are never kept. When the API server cannot be
 asked nobody new comes in. Neighbours: `serve` asks, `engine.ports.kube.client` answers.
@@ -12,7 +13,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from engine.base.errors import RemoteError
@@ -23,6 +24,8 @@ _KNOWN_S: Final = 60.0
 _ALLOWED_S: Final = 300.0
 _DENIED_S: Final = 30.0
 _REMEMBERED: Final = 1024
+_AUTHENTICATED: Final = "system:authenticated"
+"""The group of everybody whom the API server knows."""
 
 
 class Reviewer(Protocol):
@@ -43,11 +46,12 @@ class Gate:
 
     def refusal(self, request: Request) -> Response | None:
         """None when the request may pass, else 401, 403, or 503 when nobody can say."""
+        user = certified(request.certificate)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if user is None and (scheme.lower() != "bearer" or not token.strip()):
             return _unauthenticated("a bearer token is needed")
         try:
-            user = self._user(token.strip())
+            user = user or self._user(token.strip())
             if user is None:
                 return _unauthenticated("the token is not valid")
             if self._may(user, AccessQuestion(request.path)):
@@ -75,6 +79,12 @@ class Gate:
             allowed = self._reviewer.review_access(user, question)
             self._verdicts.keep(name, allowed, _ALLOWED_S if allowed else _DENIED_S)
         return bool(allowed)
+
+
+def certified(subject: Mapping[str, Sequence[str]]) -> UserInfo | None:
+    """The user that a client certificate with this subject names; None without a common name."""
+    names = subject.get("commonName", ())
+    return UserInfo(names[0], "", (*subject.get("organizationName", ()), _AUTHENTICATED)) if names else None
 
 
 def _unauthenticated(text: str) -> Response:

@@ -62,6 +62,30 @@ def test_docs_metrics_is_what_the_rules_say():
     assert PAGES["metrics.md"] == written, "run `make docs`"
 
 
+def written(metric):
+    """The expression of a metric's value as the rule has it."""
+    path = ROOT / metric.position.file
+    sources = yaml.safe_load(path.read_text("utf-8"))["metrics"]
+    return str(next(item.get("value", "") for item in sources if item["name"] == metric.name))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_help_text_says_the_unit_and_what_0_and_1_mean(name):
+    metric = METRICS[name]
+    bare = name.removesuffix("_total")
+    if bare.endswith("_timestamp_seconds"):
+        assert "in seconds since 1970" in metric.help
+    elif bare.endswith("_seconds"):
+        assert "seconds" in metric.help
+    elif bare.endswith("_bytes"):
+        assert "in bytes" in metric.help
+    if metric.type == "gauge" and metric.aggregate is None and written(metric) == "1":
+        assert "always 1" in metric.help
+    if metric.aggregate is None and re.search("`[01]`, `[01]`", written(metric)):
+        assert re.search(r"\b1\b.*\b0\b|\b0\b.*\b1\b", metric.help)
+    assert not metric.help.endswith(".")
+
+
 @pytest.mark.parametrize("name", DOCUMENT)
 def test_a_metric_of_the_document_is_declared_as_it_says(name):
     kind, labels = DOCUMENT[name]

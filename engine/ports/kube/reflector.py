@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from engine.base.errors import Expired, OutcomeUnknown, RemoteError
+from engine.base.errors import Bug, Expired, OutcomeUnknown, RemoteError
 from engine.base.kinds import Kind
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.stream import WatchEvent, WatchStream
@@ -61,6 +61,9 @@ class Reflector(threading.Thread):
         self.failure: RemoteError | None = None
         """What the last attempt failed with; None since the server answered again."""
         self.turned_at = time.monotonic()
+        self.heard_at: float | None = None
+        """When the server last told something of the kind, in seconds since 1970: an answered list, a watch
+        that it took on, an event, a bookmark."""
         self._client = client
         self._sink = sink
         self._waits_s = waits_s
@@ -100,6 +103,9 @@ class Reflector(threading.Thread):
             else None
         )
 
+    def _hear(self) -> None:
+        self.heard_at = time.time()
+
     def _turn(self) -> float:
         self.turned_at = time.monotonic()
         return self.turned_at
@@ -123,7 +129,7 @@ class Reflector(threading.Thread):
             return error.retry_after_s or 0.0
         except Exception as error:
             # One object that breaks the taking must not end the watch of all others.
-            self.failure = RemoteError(f"a bug of ours: {type(error).__name__}")
+            self.failure = Bug(error)
             log.exception("watch of %s: listing again after a bug of ours", self.kind.plural)
             self._version = ""
             return 0.0
@@ -133,6 +139,7 @@ class Reflector(threading.Thread):
         version = ""
         for page in self._client.list_pages(self.kind):
             self._turn()
+            self._hear()
             self._sink.page(page.items, first=page.first)
             version = page.resource_version
         self._sink.listed(version)
@@ -149,8 +156,10 @@ class Reflector(threading.Thread):
                 return
             began, version = self._turn(), self._version
             self.failure = None
+            self._hear()
             for event in stream:
                 self._turn()
+                self._hear()
                 if event.type != "BOOKMARK":
                     self._sink.event(event)
                 self._version = event.object["metadata"]["resourceVersion"]

@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from engine.base.errors import SettingsError
 from engine.listener import Listener, Request, Response
 from engine.serve import ServingCertificate
 from engine.settings import BindAddress
+from tests.sim.shipped import until
 
 LOOPBACK = BindAddress("127.0.0.1", 0)
 
@@ -58,10 +60,7 @@ def test_silent_clients_do_not_block_others(serve):
     silent = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(40)]
     half = socket.create_connection(("127.0.0.1", listener.port))
     half.sendall(b"\x16\x03\x01")
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", listener.port, timeout=2, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", listener.port, timeout=2, context=careless())
     connection.request("GET", "/")
     with connection.getresponse() as answer:
         assert answer.status == 200
@@ -92,6 +91,59 @@ def test_a_slow_answer_does_not_block_a_quick_one(serve):
     assert get(listener.port, "/quick")[1] == b"ok"
     release.set()
     slow.join()
+
+
+LONG = b"x" * (16 << 20)
+"""More than the buffers of both ends hold."""
+
+
+def long_or_short(request):
+    return Response(200, LONG if request.path == "/long" else b"ok")
+
+
+def careless():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def lazy_client(port, context):
+    """One that has seen the first bytes of a long answer and takes no more."""
+    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+    sock.sendall(b"GET /long HTTP/1.1\r\n\r\n")
+    assert sock.recv(8) == b"HTTP/1.1"
+    return sock
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_clients_that_do_not_take_their_answers_block_no_others(serve, monkeypatch):
+    monkeypatch.setattr("engine.listener._PATIENCE_S", 60.0)
+    listener, context = serve(long_or_short, context=ServingCertificate().context), careless()
+    lazy = [lazy_client(listener.port, context) for _ in range(12)]
+    connection = http.client.HTTPSConnection("127.0.0.1", listener.port, timeout=10, context=context)
+    connection.request("GET", "/")
+    assert connection.getresponse().read() == b"ok"
+    for each in (connection, *lazy):
+        each.close()
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go(serve, monkeypatch):
+    monkeypatch.setattr("engine.listener._PATIENCE_S", 0.3)
+    listener = serve(long_or_short, context=ServingCertificate().context)
+    before = descriptors()
+    with lazy_client(listener.port, careless()):
+        until("only its own end is left", lambda: descriptors() <= before + 1)
+
+
+def test_who_takes_its_answer_slowly_gets_the_whole_of_it(serve):
+    listener = serve(long_or_short, context=ServingCertificate().context)
+    with lazy_client(listener.port, careless()) as sock:
+        taken = sum(len(piece) for piece in iter(lambda: sock.recv(1 << 20), b""))
+    assert taken > len(LONG), "behind its head"
 
 
 def test_a_long_answer_is_packed_for_who_accepts_it(serve):

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.base.errors import SettingsError, Unreachable
 from engine.exposition import CONTENT_TYPE
 from engine.listener import Listener, Request
-from engine.machineconfig.certificates import issue_server_certificate, make_authority
+from engine.machineconfig.certificates import facts, issue_server_certificate, make_authority
 from engine.ports.kube.review import UserInfo
 from engine.process_metrics import process_text
 from engine.serve import Gate, ServingCertificate, metrics_handler
@@ -106,9 +106,9 @@ def shown_by(port):
 
 
 def test_mounted_files_are_taken_up_when_they_change_and_a_broken_pair_is_not(tmp_path):
-    clock = Clock()
+    clock, read = Clock(), []
     first = pair_in(tmp_path, time.time())
-    certificate = ServingCertificate(tmp_path, clock=clock)
+    certificate = ServingCertificate(tmp_path, clock=clock, on_read=read.append)
     address = BindAddress("127.0.0.1", 0)
     listener = Listener(address, "--flag", metrics_handler(lambda _: b""), context=certificate.context)
     listener.start()
@@ -121,6 +121,17 @@ def test_mounted_files_are_taken_up_when_they_change_and_a_broken_pair_is_not(tm
         (tmp_path / "tls.key").write_text("broken")
         clock.now = 22
         assert shown_by(listener.port).strip() == second.strip()
+        assert read == ["success", "success", "error"]
+        certificate_of_another_key = pair_in(tmp_path, time.time())
+        pair_in(tmp_path, time.time())
+        (tmp_path / "tls.crt").write_text(certificate_of_another_key)
+        clock.now = 33
+        assert shown_by(listener.port).strip() == second.strip()
+        assert read == ["success", "success", "error", "error"]
+        third = pair_in(tmp_path, time.time())
+        clock.now = 44
+        assert shown_by(listener.port).strip() == third.strip()
+        assert certificate.expires() == facts(third).not_after
     finally:
         listener.stop()
 

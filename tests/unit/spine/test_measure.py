@@ -177,6 +177,39 @@ def test_each_pass_and_each_call_is_counted_under_the_names_of_the_shipped_rules
         assert f'{name}{{operation="MachineService/Version",result="{result}"}} 1' in found
 
 
+def test_a_pass_that_ends_with_a_bug_is_a_panic_to_controller_runtimes_dashboards():
+    meter = Meter(shipped(), 1)
+    family = "controller_runtime_reconcile_panics_total"
+    assert f'{family}{{controller="talosmachine"}} 0' in text(meter)
+    meter.passed("talosmachine", "error", 0.2)
+    meter.passed("talosmachine", "error", 0.2, bug=True)
+    assert f'{family}{{controller="talosmachine"}} 1' in text(meter)
+
+
+def test_readings_of_the_certificate_are_counted_from_0_on():
+    meter = Meter(shipped(), 1)
+    family = "certwatcher_read_certificate"
+    assert {f"{family}_total 0", f"{family}_errors_total 0"} <= set(text(meter))
+    for result in ("success", "error", "success"):
+        meter.read_certificate(result)
+    assert {f"{family}_total 3", f"{family}_errors_total 1"} <= set(text(meter))
+
+
+def test_what_the_engine_tells_of_itself_is_asked_at_each_scrape():
+    meter = Meter(shipped(), 1)
+    family = "talos_operator_metrics_certificate_expiry_timestamp_seconds"
+    assert lines(meter, family) == []
+    ends = iter((1000.0, 2000.0))
+    meter.ask("certificateExpires", lambda: next(ends))
+    assert lines(meter, family) == [f"{family} 1000"]
+    assert lines(meter, family) == [f"{family} 2000"]
+    meter.ask("watches", lambda: [{"group": "", "resource": "secrets", "heard": 5.0}])
+    meter.ask("certificateExpires", lambda: None)
+    assert lines(meter, family) == []
+    family = "talos_operator_kubernetes_watch_last_event_timestamp_seconds"
+    assert lines(meter, family) == [f'{family}{{group="",resource="secrets"}} 5']
+
+
 def test_the_queue_is_measured_by_kind():
     rules = shipped()
     machine = next(kind for kind in rules.rules if kind.name == "TalosMachine")

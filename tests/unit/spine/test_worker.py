@@ -96,15 +96,16 @@ def test_a_key_without_an_object_drops_all_that_was_kept_of_it(over):
         (OutcomeUnknown("silence"), "error"),
         (Throttled("later"), "error"),
         (Missing("nothing there"), "error"),
-        (KeyError("bug"), "error"),
+        (KeyError("odd"), "error"),
         (EngineError("odd"), "error"),
         (Conflict("somebody else"), "requeue"),
     ],
 )
-def test_how_a_step_fails_decides_the_result(over, error, result):
+def test_how_a_step_fails_decides_the_result_and_whether_it_is_a_bug(over, error, result):
     ANSWERS.update({"a": GO, "change:x": error})
     over.server.make()
-    assert over.turn().result == result
+    end = over.turn()
+    assert (end.result, end.bug) == (result, not isinstance(error, EngineError))
 
 
 def test_whoever_asks_for_a_pause_is_left_alone_for_that_long(over):
@@ -119,7 +120,7 @@ def test_whoever_asks_for_a_pause_is_left_alone_for_that_long(over):
         (Refused("no"), "error"),
         (Unreachable("refused"), "error"),
         (ExpressionError("odd"), "error"),
-        (ZeroDivisionError("bug"), "error"),
+        (ZeroDivisionError("odd"), "error"),
         (Conflict("somebody else"), "requeue"),
         (Missing("gone, says an old answer"), "requeue"),
     ],
@@ -131,7 +132,8 @@ def test_every_error_outside_the_steps_becomes_a_result(over, monkeypatch, error
     ANSWERS["a"] = GOOD
     over.server.make()
     monkeypatch.setattr(over.reporter, "publish", fails)
-    assert over.turn().result == result
+    end = over.turn()
+    assert (end.result, end.bug) == (result, not isinstance(error, EngineError))
 
 
 ENDING = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -61,6 +62,35 @@ def test_a_bookmark_moves_the_place_to_resume_from(cached, api, until):
     api.end_watches()
     until(lambda: len([asked for asked in server.asked if asked.is_watch]) == 2)
     assert server.asked[-1].query["resourceVersion"] == "777"
+
+
+def test_it_knows_when_the_server_last_told_something_be_it_a_bookmark(cached, api, until):
+    before = time.time()
+    cache, _, _ = cached()
+    until(lambda: api.watches)
+
+    def heard():
+        ((kind, at),) = cache.heard()
+        assert kind == THING
+        return at
+
+    assert heard() >= before
+    for news in (
+        lambda: api.send("BOOKMARK", {"metadata": {"resourceVersion": "777"}}),
+        lambda: api.change("a"),
+    ):
+        until(lambda: time.time() > heard() + 0.01)
+        last = heard()
+        news()
+        until(lambda last=last: heard() > last)
+
+
+def test_a_server_that_refuses_everything_is_not_heard(serve, connect):
+    cache = Cache(connect(serve(lambda asked, wire: wire.refuse(500, "InternalError", "no"))), [THING])
+    with pytest.raises(RemoteError):
+        cache.start(0.3)
+    assert cache.heard() == []
+    cache.stop()
 
 
 @pytest.mark.parametrize("how", ["expired", "reset", "garbled"])
