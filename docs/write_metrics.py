@@ -30,6 +30,7 @@ _GROUPS = (
     ("Clusters and machines", ("talos_operator_cluster_", "talos_operator_machine_")),
     ("Talos API", ("talos_operator_talos_api_",)),
     ("Backups of etcd", ("talos_operator_etcd_backup_",)),
+    ("Certificates", ("talos_operator_certificate_", "talos_operator_metrics_certificate_")),
     ("The operator itself", ("talos_operator_",)),
     ("Under controller-runtime's names", ("controller_runtime_", "workqueue_", "rest_client_", "leader_election_", "certwatcher_")),
     ("Of rules of your own", ("",)),

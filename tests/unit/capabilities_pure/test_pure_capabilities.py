@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from engine.base.errors import CapabilityError
+from engine.base.timestamps import rfc3339
 from engine.base.values import Opaque, reveal
 from engine.capabilities.identities import RENEW_BEFORE_S, TTL_S, Identities
 from engine.capabilities.registry import all_capabilities
@@ -259,9 +260,25 @@ def state(
 
 
 def test_a_state_secret_gives_the_kubernetes_version_back():
-    assert state(BUNDLE) == {"described": True, "observedKubeVersion": "v1.34.1", "error": None}
+    known = state(BUNDLE)
+    assert (known["described"], known["observedKubeVersion"], known["error"]) == (True, "v1.34.1", None)
     fresh = state(BUNDLE, version="", config="")
-    assert fresh == {"described": False, "observedKubeVersion": None, "error": None}
+    assert (fresh["described"], fresh["observedKubeVersion"], fresh["error"]) == (False, None, None)
+
+
+def test_a_state_secret_says_when_the_authorities_of_the_cluster_expire():
+    told = {item["name"]: item["expires"] for item in state(BUNDLE)["authorities"]}
+    bundle = secretsbundle.parse(BUNDLE)
+    pairs = {
+        "talos-ca": bundle.os,
+        "kubernetes-ca": bundle.kubernetes,
+        "etcd-ca": bundle.etcd,
+        "aggregator-ca": bundle.aggregator,
+    }
+    ends = {name: certificates.facts(pair.crt).not_after for name, pair in pairs.items()}
+    assert told == {name: rfc3339(end) for name, end in ends.items()}
+    assert state(None)["authorities"] == state("")["authorities"] == []
+    assert state(BUNDLE, OTHER_BUNDLE)["authorities"] == []
 
 
 def test_what_is_no_version_does_not_come_out_of_a_state_secret():
