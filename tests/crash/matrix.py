@@ -43,7 +43,7 @@ class Slot:
 
     def run(self, trial: Trial, reference: Reference | None) -> Verdict:
         """Carry out one trial; what is left of one that failed stays in the folder."""
-        snapshot = self._snapshot(trial.scenario.begin)
+        snapshot = self.snapshot(trial.scenario.begin)
         self._worlds += 1
         world = World(self.folder / f"trial-{self._worlds}", self.number, self.program)
         verdict = run_trial(trial, world, snapshot, reference)
@@ -51,7 +51,7 @@ class Slot:
             shutil.rmtree(world.folder)
         return verdict
 
-    def _snapshot(self, name: str | None) -> Path | None:
+    def snapshot(self, name: str | None) -> Path | None:
         """The folder with the end of a scenario, which is run for that when it is needed first."""
         if name is None:
             return None

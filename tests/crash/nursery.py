@@ -12,11 +12,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.crash.program import ROOT, Program
 
+_MAIN = {"engine": "engine.cli", "engine.standalone": "engine.standalone.__main__"}
+"""Where the function `main` of a program is, if not in itself."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.preload"])
 
@@ -54,14 +57,14 @@ class Child:
         self._process.kill()
 
 
-def start(program: Program, module: str, arguments: Sequence[str], log: Path) -> Child:
-    """Start `python -m module arguments` of a program."""
+def start(program: Program, module: str, arguments: Sequence[str], log: Path, *, anew: bool = False) -> Child:
+    """Start `python -m module arguments` of a program; `anew`: with nothing imported before."""
     log.touch()
-    if program.root == ROOT:
+    if program.root == ROOT and not anew:
         process = _FORKS.Process(target=run, args=(module, list(arguments), str(log)), daemon=True)
         process.start()
         return Child(process)
-    environment = {**os.environ, "PYTHONPATH": str(program.root), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{program.root}:{ROOT}", "PYTHONUNBUFFERED": "1"}
     environment |= {"PYTHONPYCACHEPREFIX": str(program.compiled)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("ab") as output:
@@ -84,10 +87,4 @@ def run(module: str, arguments: list[str], log: str) -> None:
         os.dup2(output, stream)
     os.chdir(ROOT)
     sys.argv = [f"python -m {module}", *arguments]
-    if module == "engine":
-        from engine.cli import main as command
-
-        sys.exit(command())
-    from engine.standalone.__main__ import main as api
-
-    sys.exit(api())
+    sys.exit(import_module(_MAIN.get(module, module)).main())

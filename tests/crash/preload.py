@@ -4,6 +4,7 @@ import engine.app
 import engine.cli
 import engine.cli.run
 import engine.cli.simulate
+import engine.ports.stores.s3
 import engine.simulator.process
 import engine.standalone.__main__
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,16 @@ class Program:
     compiled: Path
 
 
-def program(folder: Path, root: Path = ROOT) -> Program:
+@dataclass(frozen=True)
+class Hurry:
+    """One more thing that is to go faster: in this file of the rules this text in place of that."""
+
+    file: str
+    find: str
+    put: str
+
+
+def program(folder: Path, root: Path = ROOT, hurries: Sequence[Hurry] = ()) -> Program:
     """The program of `root` with its rules, hurried, in `folder`."""
     rules = folder / "rules"
     shutil.copytree(root / "rules", rules, ignore=shutil.ignore_patterns("tests"))
@@ -43,4 +53,9 @@ def program(folder: Path, root: Path = ROOT) -> Program:
         raise AssertionError(
             f"only {shortened} resting periods (60s, 5m) were found in {root / 'rules'}; tell `program` how they are written now"
         )
+    for hurry in hurries:
+        text = (rules / hurry.file).read_text()
+        if text.count(hurry.find) != 1:
+            raise AssertionError(f"{hurry.file} does not have {hurry.find!r} once; say how it is written now")
+        (rules / hurry.file).write_text(text.replace(hurry.find, hurry.put))
     return Program(root, rules, folder / "compiled")

@@ -7,12 +7,13 @@ AssertionError that names it. Neighbours: `test_seeded` runs them.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from tests.crash.program import ROOT, Program, program
+from tests.crash.program import ROOT, Hurry, Program, program
 
 _COPIED = ("engine", "rules", "schemas")
 
@@ -27,9 +28,9 @@ class Bug:
     oracles: tuple[str, ...]
 
 
-def bugs() -> list[Bug]:
+def bugs(listed_in: Path = Path(__file__).parent / "seeded_bugs.yaml") -> list[Bug]:
     """All of them."""
-    listed = yaml.safe_load((Path(__file__).parent / "seeded_bugs.yaml").read_text())
+    listed = yaml.safe_load(listed_in.read_text())
     return [
         Bug(
             each["name"],
@@ -41,7 +42,7 @@ def bugs() -> list[Bug]:
     ]
 
 
-def with_bug(bug: Bug, folder: Path) -> Program:
+def with_bug(bug: Bug, folder: Path, hurries: Sequence[Hurry] = ()) -> Program:
     """A copy of the program with the bug, in `folder`."""
     root = folder / "patched"
     for part in _COPIED:
@@ -54,4 +55,4 @@ def with_bug(bug: Bug, folder: Path) -> Program:
                 f"the bug {bug.name!r} no longer applies: {name} has its text {text.count(find)} times; say it anew"
             )
         file.write_text(text.replace(find, put))
-    return program(folder, root)
+    return program(folder, root, hurries)

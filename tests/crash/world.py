@@ -53,6 +53,7 @@ class World:
         self._probes = f"{self.prefix}.250:8081"
         self._children: list[Child] = []
         self.engine: Child | None = None
+        self.engine_module: tuple[str, ...] = ("engine",)
         self._client: KubeClient | None = None
         self.calls = {"api": [], "machines": []}
 
@@ -98,15 +99,17 @@ class World:
         """Let the machines live so fast from now on."""
         self.order("machines", op="speed", factor=factor)
 
-    def start_engine(self) -> Child:
-        """Start the engine on the API of this world."""
+    def start_engine(self, *arguments: str, anew: bool = False) -> Child:
+        """Start the engine on the API of this world; of flags that are given twice the last one counts."""
         self.engine = self._run(
             "engine.log",
-            "engine",
+            *self.engine_module,
             *("run", "--kubeconfig", str(self.folder / "api" / "kubeconfig")),
             *("--rules", str(self._program.rules), "--workers", "8"),
             *("--metrics-bind-address", "0", "--health-probe-bind-address", self._probes),
+            *arguments,
             tested=True,
+            anew=anew,
         )
         return self.engine
 
@@ -189,9 +192,9 @@ class World:
         for child in self._children:
             child.wait(30)
 
-    def _run(self, log: str, module: str, *arguments: str, tested: bool = False) -> Child:
+    def _run(self, log: str, module: str, *arguments: str, tested: bool = False, anew: bool = False) -> Child:
         program = self._program if tested else replace(self._program, root=ROOT)
-        child = start(program, module, arguments, self.folder / log)
+        child = start(program, module, arguments, self.folder / log, anew=anew)
         self._children.append(child)
         return child
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,27 @@ def test_a_backup_is_a_whole_snapshot_with_the_keys_beside_it_and_goes_with_its_
     cluster.gone("TalosEtcdBackup", "one")
     assert files(backups) == set()
     until("its series are gone", lambda: 'name="one"' not in cluster.metrics())
+
+
+def test_two_backups_of_one_second_have_files_of_their_own_and_one_outlives_the_other(
+    cluster: Cluster, backups: Path
+) -> None:
+    names = ("first", "second")
+    time.sleep(1 - time.time() % 1)  # both are made in the second that begins now
+    for name in names:
+        cluster.apply(manifest("TalosEtcdBackup", name, BACKUP))
+    for name in names:
+        cluster.ready("TalosEtcdBackup", name)
+    made = [cluster.get("TalosEtcdBackup", name) for name in names]
+    assert len({each["metadata"]["creationTimestamp"] for each in made}) == 1
+    cluster.delete("TalosEtcdBackup", "first")
+    cluster.gone("TalosEtcdBackup", "first")
+    status = made[1]["status"]
+    assert hashlib.sha256((backups / status["filename"]).read_bytes()).hexdigest() == status["sha256"]
+    assert "secretBundle" in (backups / status["stateFilename"]).read_text()
+    cluster.delete("TalosEtcdBackup", "second")
+    cluster.gone("TalosEtcdBackup", "second")
+    assert files(backups) == set()
 
 
 @pytest.mark.parametrize("how", ["corrupt", "end"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +13,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import s3_server
-from s3_server import ACCESS, BUCKET, HOST, OWN, REGION, SECRET, Between, moto_server
+from s3_server import Bucket, moto_server
 
 from engine.ports.stores import s3_upload
 from engine.ports.stores.contract import Store
 from engine.ports.stores.directory import DirectoryStore
 from engine.ports.stores.s3 import S3Store
-from engine.ports.stores.s3place import S3Place
 
 SMALL_PART = 5 << 20
 """The least that an object store takes as a part; ours are 8 MiB, which only makes tests slower."""
@@ -31,42 +28,6 @@ SMALL_PART = 5 << 20
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with moto_server(tmp_path_factory.mktemp("moto")) as port:
         yield port
-
-
-class Bucket:
-    """The server seen from outside: what it holds, open uploads included, asked past everything of ours."""
-
-    def __init__(self, moto: int) -> None:
-        self._moto = moto
-        self.between = Between(moto)
-
-    @property
-    def place(self) -> S3Place:
-        return S3Place(BUCKET, REGION, self.between.url, ACCESS, SECRET, OWN.crt)
-
-    def objects(self) -> dict[str, bytes]:
-        listed = ET.fromstring(self.ask("GET", f"/{BUCKET}?list-type=2"))
-        keys = [each.text or "" for each in listed.iter() if each.tag.endswith("}Key") or each.tag == "Key"]
-        return {key: self.ask("GET", f"/{BUCKET}/{key}") for key in keys}
-
-    def open_uploads(self) -> list[str]:
-        listed = ET.fromstring(self.ask("GET", f"/{BUCKET}?uploads"))
-        return [each.text or "" for each in listed.iter() if each.tag.rpartition("}")[2] == "UploadId"]
-
-    def partial(self) -> list[str]:
-        return self.open_uploads()
-
-    def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
-        connection = http.client.HTTPConnection(HOST, self._moto, timeout=30)
-        try:
-            # moto reads who asks from this and checks no more.
-            signed = f"AWS4-HMAC-SHA256 Credential={ACCESS}/20260101/{REGION}/s3/aws4_request"
-            connection.request(method, path, body or None, {"Authorization": signed})
-            answer = connection.getresponse()
-            assert answer.status < 300, f"{method} {path}: {answer.status}"
-            return answer.read()
-        finally:
-            connection.close()
 
 
 class Folder:
@@ -91,12 +52,7 @@ def bucket(moto: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     monkeypatch.setattr(s3_upload, "PART", SMALL_PART)
     monkeypatch.setattr(s3_upload, "FIRST_WAIT_S", 0.01)
     made = Bucket(moto)
-    made.ask("POST", "/moto-api/reset")
-    made.ask(
-        "PUT",
-        f"/{BUCKET}",
-        f"<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>".encode(),
-    )
+    made.empty()
     yield made
     made.between.close()
 

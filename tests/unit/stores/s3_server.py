@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import xml.etree.ElementTree as ET
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.machineconfig import certificates
+from engine.ports.stores.s3place import S3Place
 
 # Two runs of these tests on one machine must not meet.
 HOST = f"127.{130 + os.getpid() % 50}.{1 + os.getpid() // 50 % 250}.9"
@@ -50,6 +52,8 @@ class Exchange:
         self.operation, self.body, self._forward = operation, body, forward
         self.answer: tuple[int, dict[str, str], bytes] | None = None
         self.short_by = 0
+        self.answered: Callable[[], None] = lambda: None
+        """What happens once the answer has left."""
 
     def forward(self) -> tuple[int, dict[str, str], bytes]:
         return self._forward(self.body)
@@ -202,10 +206,74 @@ class Between:
         handler.end_headers()
         if handler.command != "HEAD":
             handler.wfile.write(answer[: len(answer) - exchange.short_by])
+        exchange.answered()
         if exchange.short_by:
             handler.close_connection = True
             with contextlib.suppress(OSError):
                 handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Bucket:
+    """The server seen from outside: what it holds, open uploads included, asked past everything of ours."""
+
+    def __init__(self, moto: int) -> None:
+        self._moto = moto
+        self._fetched: dict[tuple[str, str, str], bytes] = {}
+        self.between = Between(moto)
+
+    @property
+    def place(self) -> S3Place:
+        return S3Place(BUCKET, REGION, self.between.url, ACCESS, SECRET, OWN.crt)
+
+    def objects(self) -> dict[str, bytes]:
+        """Every object; one that is removed meanwhile is none. What did not change is not fetched again."""
+        found: dict[str, bytes] = {}
+        for entry in ET.fromstring(self.ask("GET", f"/{BUCKET}?list-type=2")).iter():
+            if entry.tag.rpartition("}")[2] != "Contents":
+                continue
+            told = {each.tag.rpartition("}")[2]: each.text or "" for each in entry}
+            version = (told["Key"], told["ETag"], told["LastModified"])
+            if version not in self._fetched:
+                content = self._answer("GET", f"/{BUCKET}/{told['Key']}")
+                if content is None:
+                    continue
+                self._fetched[version] = content
+            found[told["Key"]] = self._fetched[version]
+        return found
+
+    def open_uploads(self) -> list[str]:
+        listed = ET.fromstring(self.ask("GET", f"/{BUCKET}?uploads"))
+        return [each.text or "" for each in listed.iter() if each.tag.rpartition("}")[2] == "UploadId"]
+
+    def partial(self) -> list[str]:
+        return self.open_uploads()
+
+    def empty(self) -> None:
+        """Begin with nothing but the bucket."""
+        self.ask("POST", "/moto-api/reset")
+        where = f"<LocationConstraint>{REGION}</LocationConstraint>"
+        self.ask(
+            "PUT",
+            f"/{BUCKET}",
+            f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>".encode(),
+        )
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        answer = self._answer(method, path, body)
+        assert answer is not None, f"{method} {path}: 404"
+        return answer
+
+    def _answer(self, method: str, path: str, body: bytes = b"") -> bytes | None:
+        connection = http.client.HTTPConnection(HOST, self._moto, timeout=30)
+        try:
+            # moto reads who asks from this and checks no more.
+            signed = f"AWS4-HMAC-SHA256 Credential={ACCESS}/20260101/{REGION}/s3/aws4_request"
+            connection.request(method, path, body or None, {"Authorization": signed})
+            answer = connection.getresponse()
+            assert answer.status < 300 or answer.status == 404, f"{method} {path}: {answer.status}"
+            return answer.read() if answer.status < 300 else None
+        finally:
+            connection.close()
 
 
 def operation_of(command: str, path: str) -> str:
