@@ -45,11 +45,13 @@ def test_bootstrap_is_refused_until_the_runtime_is_there_and_when_it_was_done(
     address = simulation.addresses[0]
     simulation.apply(address, config("controlplane"))
     until(lambda: simulation.machine(address)["installed"], "the system on the disk")
+    simulation.control(op="speed", factor=0.2)  # seconds lie between API and runtime, busy as we may be
     until(
         lambda: simulation.machine(address)["services"].get("apid") == "Running",
         "apid of the installed system",
     )
     assert refused(simulation, address, BOOTSTRAP) == "FAILED_PRECONDITION: bootstrap is not available yet"
+    simulation.control(op="speed", factor=2)
     until(lambda: simulation.machine(address)["services"].get("cri") == "Running", "cri")
     assert simulation.machine(address)["stage"] == "booting"
     with simulation.admin(address) as client:
