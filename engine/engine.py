@@ -24,6 +24,7 @@ from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
 from engine.capabilities.memo import Memo
 from engine.capabilities.registry import all_capabilities
+from engine.clockwatch import ClockWatch
 from engine.endpoints import listeners
 from engine.freshness import OwnWrites
 from engine.measure import Meter
@@ -70,6 +71,7 @@ class Engine:
             threading.Thread(target=self.worker.run, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
+        self._clock = ClockWatch(self.queue.hasten)
         self._listeners = listeners(settings, client, self._meter, self.cache, self._threads)
         self.cache.subscribe(self._changed)
 
@@ -81,9 +83,11 @@ class Engine:
         self.cache.start()
         for thread in self._threads:
             thread.start()
+        self._clock.start()
 
     def stop(self) -> None:
         """Let running passes end, for a bounded time, then close everything."""
+        self._clock.stop()
         self.queue.shut_down()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         for thread in self._threads:

@@ -118,6 +118,16 @@ class WorkQueue:
         self.add(key, delay_s=delay_s)
         return delay_s
 
+    def hasten(self) -> None:
+        """Make every waiting key due now: what they wait for may have come to pass unseen."""
+        with self._changed:
+            now = self._clock()
+            for key in [key for key, due in self._due.items() if due > now]:
+                self._due[key] = now
+                self._push(key, now)
+            # A pass that runs has looked before, and may say "in an hour" for it.
+            self._again.update(dict.fromkeys(self._working, now))
+
     def forget(self, key: Key) -> None:
         """The key worked: its next failure starts with the first delay again."""
         with self._changed:

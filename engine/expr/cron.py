@@ -2,13 +2,15 @@
 
 Lists, ranges, steps and names as cron has them; where both day fields are restricted, either may
 match. `@hourly` and its like stand for what they mean, `@every 90m` counts from the time asked
-about, `CRON_TZ=Europe/Berlin` before the fields names a time zone; without it, UTC. Never reads a
-clock. Neighbour: `functions_cron` offers it to rules.
+about, `CRON_TZ=Europe/Berlin` before the fields names a time zone; without it, UTC. Where its clocks
+are put forward, what they leave out is no slot; where they are put back, what comes twice is two slots, as
+in the library of Go that Kubernetes uses (robfig/cron). Never reads a clock. Neighbour: `functions_cron` offers it to rules.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -73,32 +75,21 @@ class Schedule:
     def next(self, after: float) -> float:
         """The first matching minute later than `after`; ValueError when none comes within eight years."""
         for day in _days(datetime.fromtimestamp(after, self.zone).date(), 1, _HORIZON_DAYS):
-            found = next((slot for slot in self._slots(day) if slot > after), None)
-            if found is not None:
-                return found
+            slots = _slots(self, day)
+            first = bisect_right(slots, after)
+            if first < len(slots):
+                return slots[first]
         raise ValueError("the schedule names a day that never comes")
 
     def last(self, after: float, until: float) -> float | None:
         """The last matching minute later than `after` and not later than `until`; None when there is none."""
         span = min(_HORIZON_DAYS, int((until - after) // 86400) + 3)
         for day in _days(datetime.fromtimestamp(until, self.zone).date(), -1, span):
-            found = [slot for slot in self._slots(day) if after < slot <= until]
-            if found:
-                return found[-1]
+            slots = _slots(self, day)
+            past = bisect_right(slots, until)
+            if past and slots[past - 1] > after:
+                return slots[past - 1]
         return None
-
-    def _slots(self, day: date) -> list[float]:
-        if not self.on(day):
-            return []
-        times = (
-            datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.zone)
-            for hour in self.hours
-            for minute in self.minutes
-        )
-        # An hour that the clocks leave out comes back from UTC as another hour.
-        return [
-            time.timestamp() for time in times if time.astimezone(UTC).astimezone(self.zone).hour == time.hour
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +154,28 @@ def _schedule(fields: list[str], text: str, zone: tzinfo) -> Schedule:
         either_day=not any(stars),
         zone=zone,
     )
+
+
+@lru_cache(maxsize=64)
+def _slots(schedule: Schedule, day: date) -> list[float]:
+    """The slots of one day, in order."""
+    if not schedule.on(day):
+        return []
+    walls = (
+        datetime(day.year, day.month, day.day, hour, minute, tzinfo=schedule.zone)
+        for hour in schedule.hours
+        for minute in schedule.minutes
+    )
+    return sorted({moment for wall in walls for moment in _moments(wall)})
+
+
+def _moments(wall: datetime) -> Iterator[float]:
+    """When clocks show this: once, never where they are put forward, twice where they are put back."""
+    for fold in (0, 1):
+        moment = wall.replace(fold=fold)
+        # What the clocks leave out comes back from UTC as another time.
+        if moment.astimezone(UTC).astimezone(wall.tzinfo).replace(fold=0) == wall:
+            yield moment.timestamp()
 
 
 def _days(first: date, step: int, count: int) -> Iterator[date]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from engine.base.timestamps import rfc3339
 from engine.standalone.admission import WriteOptions
 from engine.standalone.core_behaviour import NAMESPACE_STORAGE
 from engine.standalone.definitions import CRD_STORAGE, core_kinds, served_kinds
@@ -111,4 +111,4 @@ def _object(api_version: str, kind: str, name: str) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(time.time())

@@ -221,9 +221,11 @@ def watching(run: Shipped) -> Iterator[list[frozenset[str]]]:
 
 
 @contextmanager
-def started(folder: Path, *arguments: str, machines: int = 5) -> Iterator[Cluster]:
+def started(
+    folder: Path, *arguments: str, machines: int = 5, environment: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """A run on so many machines, without any object yet."""
-    with shipped(folder) as run:
+    with shipped(folder, environment) as run:
         port = free_port()
         run.start("--simulate", str(machines), "--metrics-bind-address", f"127.0.0.1:{port}", *arguments)
         until("the machines are there", (folder / "machines" / "ready.json").exists)

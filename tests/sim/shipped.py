@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,10 @@ def free_port() -> int:
 class Shipped:
     """`talos-operator run` in one folder; started, killed and started again as the test likes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` takes the place of this process's own."""
         self.folder = folder
+        self._environment = environment
         self.process: subprocess.Popen[bytes] | None = None
         self.output = folder.parent / f"{folder.name}.log"
         self._clients: list[KubeClient] = []
@@ -65,7 +67,12 @@ class Shipped:
         ]  # fmt: skip
         with self.output.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=self._environment,
             )
         return self.process
 
@@ -171,9 +178,9 @@ class Shipped:
 
 
 @contextmanager
-def shipped(folder: Path) -> Iterator[Shipped]:
+def shipped(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Shipped]:
     """A Shipped whose processes are all ended afterwards."""
-    run = Shipped(folder)
+    run = Shipped(folder, environment)
     try:
         yield run
     finally:

@@ -33,6 +33,9 @@ def shown(seconds: float | None) -> str | None:
         ("CRON_TZ=Europe/Berlin 0 3 * * *", "2024-01-01T00:00:00Z", "2024-01-01T02:00"),
         ("TZ=Europe/Berlin 30 2 * * *", "2024-03-30T12:00:00Z", "2024-04-01T00:30"),
         ("TZ=America/New_York 30 23 * * *", "2024-01-01T04:00:00Z", "2024-01-01T04:30"),
+        # Clocks that are put back by half an hour, and those that are put forward by as much.
+        ("TZ=Australia/Lord_Howe 45 1 * * *", "2024-04-06T14:45:00Z", "2024-04-06T15:15"),
+        ("TZ=Australia/Lord_Howe 15 2 * * *", "2024-10-05T00:00:00Z", "2024-10-06T15:15"),
     ],
 )
 def test_the_next_slot_is_the_first_matching_minute_after_the_time(schedule, after, following):
@@ -59,6 +62,37 @@ def test_the_next_slot_is_the_first_matching_minute_after_the_time(schedule, aft
 )
 def test_missed_slots_collapse_into_the_latest(schedule, after, until, latest):
     assert shown(parse_cron(schedule).last(at(after), at(until))) == latest
+
+
+@pytest.mark.parametrize(
+    ("schedule", "day", "slots"),
+    [
+        # What robfig/cron's own table says of these nights, in its spec_test.go.
+        ("TZ=America/New_York 0 * * * *", "2012-03-11T04:30Z", ["05:00", "06:00", "07:00", "08:00"]),
+        ("TZ=America/New_York 0 * * * *", "2012-11-04T03:30Z", ["04:00", "05:00", "06:00", "07:00"]),
+        ("TZ=America/New_York 30 2 * * *", "2012-03-10T12:00Z", ["06:30", "06:30", "06:30", "06:30"]),
+        ("TZ=America/New_York 0 1 * * *", "2012-11-04T03:30Z", ["05:00", "06:00", "06:00", "06:00"]),
+        ("TZ=America/New_York 0 2 * * *", "2012-11-04T03:30Z", ["07:00", "07:00", "07:00", "07:00"]),
+        ("CRON_TZ=Europe/Berlin */30 2 * * *", "2024-10-26T22:00Z", ["00:00", "00:30", "01:00", "01:30"]),
+        ("CRON_TZ=Europe/Berlin */30 2 * * *", "2024-03-30T12:00Z", ["00:00", "00:30", "00:00", "00:30"]),
+    ],
+)
+def test_no_slot_is_missed_or_made_up_in_the_night_in_which_clocks_change(schedule, day, slots):
+    found, moment = [], at(day)
+    for _ in slots:
+        moment = parse_cron(schedule).next(moment)
+        found.append(moment)
+    assert [shown(each)[-5:] for each in found] == slots
+    assert [parse_cron(schedule).last(at(day), each) for each in found] == found
+
+
+@pytest.mark.parametrize(("first", "last"), [("2024-03-29", "2024-04-02"), ("2024-10-25", "2024-10-29")])
+def test_every_minute_is_a_slot_also_when_clocks_change(first, last):
+    schedule, moment = parse_cron("CRON_TZ=Europe/Berlin * * * * *"), at(f"{first}T00:00Z")
+    while moment < at(f"{last}T00:00Z"):
+        following = schedule.next(moment)
+        assert following - moment == 60
+        moment = following
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,20 @@ def test_a_delayed_key_waits_for_its_time(queue, clock):
     assert taken(queue) == [A]
 
 
+def test_a_hastened_queue_hands_out_all_that_waits_and_runs_what_is_worked_on_once_more(queue, clock):
+    queue.add(A, delay_s=60)
+    queue.back_off(B, initial_s=600, max_s=600)
+    queue.add(C)
+    assert queue.get(0) == C
+    queue.hasten()
+    queue.add(C, delay_s=3600)
+    assert taken(queue) == [A, B]
+    queue.done(C)
+    assert taken(queue) == [C]
+    clock.now += 3600
+    assert taken(queue) == []
+
+
 @pytest.mark.parametrize("delays", [(5, 1), (1, 5)])
 def test_the_earlier_of_two_delays_wins_and_the_later_one_is_no_more(queue, clock, delays):
     for delay in delays:
