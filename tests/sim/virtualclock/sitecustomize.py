@@ -15,18 +15,17 @@ import types
 
 _import = builtins.__import__
 _read = struct.Struct("=d").unpack_from
-with open(os.environ["VIRTUAL_CLOCK"], "rb") as _file:
-    _offset = mmap.mmap(_file.fileno(), 8, access=mmap.ACCESS_READ)
+_offset = mmap.mmap(os.open(os.environ["VIRTUAL_CLOCK"], os.O_RDONLY), 8, access=mmap.ACCESS_READ)
 
 _moved = types.ModuleType("time")
 _moved.__dict__.update(time.__dict__)
 _moved.time = lambda: time.time() + _read(_offset)[0]
 
 
-def _imported(name, globals=None, *rest, **more):
-    if name == "time" and globals is not None and str(globals.get("__name__")).startswith("engine."):
+def _imported(name, where=None, *rest, **more):
+    if name == "time" and where is not None and str(where.get("__name__")).startswith("engine."):
         return _moved
-    return _import(name, globals, *rest, **more)
+    return _import(name, where, *rest, **more)
 
 
 builtins.__import__ = _imported
