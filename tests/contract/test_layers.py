@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "engine.exposition",
         "engine.freshness",
         "engine.patience",
+        "engine.clockwatch",
     ),
     ("engine.series", "engine.process_metrics", "engine.listener"),
     ("engine.protocol", "engine.health", "engine.etcdfile"),
