@@ -1,6 +1,6 @@
 """`talos-operator backup`: what people ask of backups: which there are, whether one is whole, and another one now.
 
-`list` of a directory and `verify` need no cluster. Neighbours: `snapshotfile` verifies, `backups` lists and makes.
+`list` of a store and `verify` need no cluster. Neighbours: `snapshotfile` verifies, `backups` lists and makes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def command() -> None:
     \b
     Examples:
       talos-operator backup list --directory /backups
+      talos-operator backup list --store s3://backups --verify
       talos-operator backup list -n prod
       talos-operator backup verify etcd-snapshot.db
       talos-operator backup create nightly-extra --like nightly

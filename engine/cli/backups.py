@@ -1,15 +1,16 @@
 """The commands below `talos-operator backup`: list what there is, verify a file, take another backup.
 
 No kind is known here by name: a backup is what has a `backupStorage`, a schedule what has a `backupTemplate`.
-Neighbours: `backup` is the group, `snapshotfile` verifies, `get` knows definitions.
+Neighbours: `backup` is the group, `snapshotfile` verifies, `buckets` reaches buckets, `get` knows definitions.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ import click
 
 from engine.base.errors import Missing
 from engine.base.kinds import Key, Kind
+from engine.cli.buckets import Address, AddressType, BucketAccess, FileOrObject, bucket_flags
 from engine.cli.columns import Column
 from engine.cli.failures import MISUSED, CommandFailed
 from engine.cli.get import definitions, everything, kind_of, print_rows, spec_fields
@@ -25,6 +27,10 @@ from engine.cli.snapshotfile import as_json, in_words, size_in_words, verified
 
 if TYPE_CHECKING:
     from engine.ports.kube.client import KubeClient
+    from engine.ports.stores.contract import Stored
+
+Opened = Callable[[str], AbstractContextManager[Path]]
+"""A stored snapshot, by its key, as a file for as long as it is needed."""
 
 _OUTPUT: Final = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Form of the answer."
@@ -52,26 +58,49 @@ _OBJECTS: Final = (
 _SNAPSHOT, _LOOK_S = ".db", 0.5
 
 
-@click.command("list", short_help="Show the backups of a directory or of the cluster.")
+@click.command("list", short_help="Show the backups of a store or of the cluster.")
 @click.option("--directory", type=_FOLDER, metavar="DIR", help="Look into this store; needs no cluster.")
-@click.option("--verify", is_flag=True, help="Read every snapshot in DIR whole and verify it.")
+@click.option(
+    "--store", type=AddressType(), metavar="s3://BUCKET", help="Look into this store; needs no cluster."
+)
+@click.option("--verify", is_flag=True, help="Read every snapshot in DIR or BUCKET whole and verify it.")
+@bucket_flags
 @_NAMESPACE
 @click.option("-A", "--all-namespaces", is_flag=True, help="Look in all namespaces.")
 @_OUTPUT
 @_KUBECONFIG
 def show(
     directory: Path | None,
+    store: Address | None,
     verify: bool,
+    access: BucketAccess,
     namespace: str | None,
     all_namespaces: bool,
     output: str,
     kubeconfig: Path | None,
 ) -> int:
-    """Show the snapshots in a directory, or the backups that the cluster knows."""
+    """Show the snapshots in a directory or a bucket, or the backups that the cluster knows.
+
+    \b
+    Examples:
+      talos-operator backup list -n prod
+      talos-operator backup list --directory /backups --verify
+      talos-operator backup list --store s3://backups --s3-endpoint https://minio.example:9000
+      AWS_PROFILE=backups talos-operator backup list --store s3://backups/talos-operator-etcd-backups/prod
+    """
+    if directory is not None and store is not None:
+        raise CommandFailed("--directory and --store name two stores", hint="leave one out", code=MISUSED)
     if directory is not None:
-        return _show_stored(directory, output, verify=verify)
+        from engine.ports.stores.directory import DirectoryStore
+
+        stored = DirectoryStore(directory).list("")
+        return _show_stored(stored, partial(_in_directory, directory) if verify else None, output)
+    if store is not None:
+        opened = partial(_in_bucket, access, store.bucket) if verify else None
+        return _show_stored(access.files(store), opened, output)
     if verify:
-        raise CommandFailed("--verify reads a directory", hint="add --directory DIR", code=MISUSED)
+        hint = "add --directory DIR or --store s3://BUCKET"
+        raise CommandFailed("--verify reads a store", hint=hint, code=MISUSED)
     with connected(kubeconfig) as client:
         kind = kind_with(client, "backupStorage")
         found = everything(client, kind, None if all_namespaces else namespace or client.namespace)
@@ -83,52 +112,59 @@ def show(
     return 0
 
 
-def _show_stored(directory: Path, output: str, *, verify: bool) -> int:
+def _in_directory(directory: Path, key: str) -> AbstractContextManager[Path]:
+    return nullcontext(directory / key)
+
+
+def _in_bucket(access: BucketAccess, bucket: str, key: str) -> AbstractContextManager[Path]:
+    return access.as_file(Address(bucket, key))
+
+
+def _show_stored(files: Iterable[Stored], opened: Opened | None, output: str) -> int:
     from engine.base.timestamps import rfc3339
-    from engine.ports.stores.directory import DirectoryStore
 
     rows: list[dict[str, Any]] = []
-    for stored in DirectoryStore(directory).list(""):
-        if not stored.key.endswith(_SNAPSHOT):
-            continue
-        row = {
-            "key": stored.key,
-            "size": stored.size,
-            "at": rfc3339(stored.modified),
-            "state": "not verified",
-        }
-        if verify:
-            row |= _judged(directory / stored.key)
-        rows.append(row)
+    for stored in files:
+        if stored.key.endswith(_SNAPSHOT):
+            at, state = rfc3339(stored.modified), {"state": "not verified"}
+            found = state if opened is None else _judged(opened, stored.key)
+            rows.append({"key": stored.key, "size": stored.size, "at": at} | found)
     if output == "json":
         click.echo(json.dumps({"items": rows}, indent=2))
     else:
         shown = [{**row, "shown": size_in_words(row["size"])} for row in rows]
         print_rows(list(_STORED), shown, time.time())
-    return int(verify and any(row["state"] != "whole" for row in rows))
+    return int(opened is not None and any(row["state"] != "whole" for row in rows))
 
 
-def _judged(path: Path) -> dict[str, Any]:
+def _judged(opened: Opened, key: str) -> dict[str, Any]:
     try:
-        facts = verified(path)
+        with opened(key) as path:
+            facts = verified(path)
     except CommandFailed as error:
         return {"state": str(error)}
     return {"state": "whole", "sha256": facts.sha256, "revision": facts.revision}
 
 
 @click.command("verify", short_help="Say whether a snapshot is whole.")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
+@click.argument("files", nargs=-1, required=True, type=FileOrObject())
+@bucket_flags
 @_OUTPUT
-def verify(files: tuple[Path, ...], output: str) -> int:
-    """Read snapshots whole and verify size, digest and database; exit code 1 when one is not whole. No cluster needed."""
+def verify(files: tuple[Path | Address, ...], access: BucketAccess, output: str) -> int:
+    """Read snapshots whole and verify size, digest and database; exit code 1 when one is not whole. No cluster needed.
+
+    \b
+    Examples:
+      talos-operator backup verify etcd-snapshot.db
+      talos-operator backup verify s3://backups/talos-operator-etcd-backups/prod/etcd-snapshot-2026-11-28T02-00-00Z.db
+    """
     found = []
-    for path in files:
-        facts = verified(path)
-        found.append(as_json(path, facts))
+    for source in files:
+        with access.as_file(source) as path:
+            facts = verified(path, str(source))
+        found.append(as_json(str(source), facts))
         if output == "table":
-            click.echo(f"{path}: whole, {in_words(facts)}\n  sha256 {facts.sha256}")
+            click.echo(f"{source}: whole, {in_words(facts)}\n  sha256 {facts.sha256}")
     if output == "json":
         click.echo(json.dumps({"items": found}, indent=2))
     return 0

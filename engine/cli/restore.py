@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engine.cli.buckets import Address, BucketAccess, FileOrObject, bucket_flags
 from engine.cli.failures import MISUSED, CommandFailed
 from engine.cli.parameters import Duration
 from engine.cli.snapshotfile import as_json, in_words, verified
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+_SOURCE: Final = FileOrObject()
 
 
 @click.command("restore", short_help="Bring a cluster's etcd back from a snapshot.")
 @click.argument("name")
-@click.option("--from", "snapshot", type=_FILE, metavar="FILE", help="The snapshot, as a file.")
+@click.option(
+    "--from", "source", type=_SOURCE, metavar="FILE", help="The snapshot: a file, or s3://BUCKET/KEY."
+)
 @click.option("--backup", metavar="NAME", help="The snapshot, as a stored backup of the cluster.")
 @click.option(
     "--backup-directory",
@@ -38,8 +42,18 @@ _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="The operator's directory of backups, as it is seen from here.",
 )
 @click.option(
-    "--state", type=_FILE, metavar="FILE", help="The backed-up Secret NAME-state, where that is gone."
+    "--state",
+    type=_SOURCE,
+    metavar="FILE",
+    help="The backed-up Secret NAME-state, where that is gone: a file, or s3://BUCKET/KEY.",
 )
+@click.option(
+    "--state-key",
+    type=_FILE,
+    metavar="FILE",
+    help="What opens an encrypted --state: a file with age identities, or with the passphrase.",
+)
+@bucket_flags
 @click.option(
     "--machine", metavar="ADDRESS", help="The machine that begins; by default the first that waits."
 )
@@ -63,10 +77,12 @@ _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 def command(
     name: str,
-    snapshot: Path | None,
+    source: Path | Address | None,
     backup: str | None,
     backup_directory: Path | None,
-    state: Path | None,
+    state: Path | Address | None,
+    state_key: Path | None,
+    access: BucketAccess,
     machine: str | None,
     attempt: int,
     namespace: str | None,
@@ -86,30 +102,33 @@ def command(
       talos-operator restore quickstart --from etcd.db --dry-run
       talos-operator restore quickstart --backup nightly-1764288000
       talos-operator restore quickstart --from etcd.db --state state.yaml --yes -o json
+      AWS_PROFILE=backups talos-operator restore quickstart --from s3://backups/KEY.db
     """
     from engine.cli.restoring import open_restoring
+    from engine.cli.statefile import opened_state
+    from engine.cli.storedbackup import brought
 
     if output == "json" and not (yes or dry_run):
         raise CommandFailed(
             "-o json does not ask", hint="add --yes, or --dry-run to see the plan", code=MISUSED
         )
-    if (snapshot is None) == (backup is None):
-        raise CommandFailed("one snapshot is needed", hint="--from FILE or --backup NAME", code=MISUSED)
+    _check(source, backup, state, state_key)
     with ExitStack() as stack:
-        if snapshot is None:
-            from engine.cli.storedbackup import brought
-
-            assert backup is not None
-            snapshot = stack.enter_context(brought(kubeconfig, namespace, backup, backup_directory))
-        facts = verified(snapshot)
+        title = str(source or f"the backup {backup}")
+        if source is not None:
+            snapshot = stack.enter_context(access.as_file(source))
+        else:
+            snapshot = stack.enter_context(brought(kubeconfig, namespace, str(backup), backup_directory))
+        facts = verified(snapshot, title)
         restoring = stack.enter_context(open_restoring(kubeconfig, namespace, name, attempt=attempt))
         if state is not None:
-            restoring.bring_state(state, dry=dry_run)
+            text = opened_state(stack.enter_context(access.as_file(state)), str(state), state_key)
+            restoring.bring_state(text, str(state), dry=dry_run)
         if not restoring.ordered(facts.sha256):
             restoring.look(machine, members=len(facts.members))
-        plan = _plan(restoring, snapshot, facts)
+        plan = _plan(restoring, title, facts)
         if output == "text":
-            _show(restoring, snapshot, facts)
+            _show(restoring, title, facts)
         if dry_run:
             return _end(output, plan, "nothing was done")
         if not yes and not click.confirm("Go on?", err=True):
@@ -120,10 +139,21 @@ def command(
         return _end(output, {**plan, "restored": True}, "restored: etcd runs with the snapshot")
 
 
-def _plan(restoring: Restoring, snapshot: Path, facts: SnapshotFacts) -> dict[str, Any]:
+def _check(
+    source: Path | Address | None, backup: str | None, state: Path | Address | None, state_key: Path | None
+) -> None:
+    """Raises CommandFailed for flags that do not belong together."""
+    if (source is None) == (backup is None):
+        hint = "--from FILE, --from s3://BUCKET/KEY or --backup NAME"
+        raise CommandFailed("one snapshot is needed", hint=hint, code=MISUSED)
+    if state_key is not None and state is None:
+        raise CommandFailed("--state-key opens what --state names", hint="add --state FILE", code=MISUSED)
+
+
+def _plan(restoring: Restoring, title: str, facts: SnapshotFacts) -> dict[str, Any]:
     return {
         "object": restoring.title,
-        "snapshot": as_json(snapshot, facts),
+        "snapshot": as_json(title, facts),
         "machine": restoring.machine,
         "others": restoring.others,
         "orderedBefore": restoring.ordered(facts.sha256),
@@ -131,8 +161,8 @@ def _plan(restoring: Restoring, snapshot: Path, facts: SnapshotFacts) -> dict[st
     }
 
 
-def _show(restoring: Restoring, snapshot: Path, facts: SnapshotFacts) -> None:
-    click.echo(f"{restoring.title} from {snapshot}: {in_words(facts)}")
+def _show(restoring: Restoring, title: str, facts: SnapshotFacts) -> None:
+    click.echo(f"{restoring.title} from {title}: {in_words(facts)}")
     click.echo(f"  sha256 {facts.sha256}")
     if restoring.ordered(facts.sha256):
         click.echo("  The order to begin was given before. It is not given again; this only waits for etcd.")

@@ -31,7 +31,6 @@ from engine.ports.talos.client import TalosClient
 
 FIELD: Final = "restore"
 CONDITION: Final = "Restored"
-_ENCRYPTED: Final = b"age-encryption.org/"
 _STATE: Final = "{}-state"
 _BUNDLE: Final = "secretBundle"
 _LOOK_S: Final = 0.5
@@ -47,6 +46,7 @@ class Restoring:
         self._key = key
         self._attempt = attempt
         self._live = client.get(key)
+        self._brought: Mapping[str, str] = {}
         self.title = f"{key.kind.name} {key.namespace}/{key.name}"
         self.machine = ""
         self.others: list[str] = []
@@ -57,18 +57,19 @@ class Restoring:
         start = f"{FIELD}-{snapshot}-{self._attempt}-"
         return any(str(intent["key"]).startswith(start) for intent in intents)
 
-    def bring_state(self, path: Path, *, dry: bool) -> None:
-        """Bring the Secret with the keys back from a file, unless it is there; another one there is refused."""
-        documents = load_documents(_text(path))
+    def bring_state(self, text: str, where: str, *, dry: bool) -> None:
+        """Bring the Secret with the keys back from its manifest, unless it is there; another one there is refused."""
+        documents = load_documents(text)
         name = _STATE.format(self._key.name)
         found = next((each for each in documents if _is_state(each)), None)
         if found is None:
             hint = "take the file state-... that was stored beside the snapshot"
-            raise CommandFailed(f"no Secret with {_BUNDLE} in it", where=f"in {path}", hint=hint)
+            raise CommandFailed(f"no Secret with {_BUNDLE} in it", where=f"in {where}", hint=hint)
         secret = Key(self._client.kind_named("v1", "Secret"), self._key.namespace, name)
         try:
             there = self._client.get(secret)
         except Missing:
+            self._brought = _data(found)
             if not dry:
                 self._client.create(secret.kind, secret.namespace, _secret(found, secret))
             return
@@ -140,7 +141,7 @@ class Restoring:
         name = _STATE.format(self._key.name)
         secret = Key(self._client.kind_named("v1", "Secret"), self._key.namespace, name)
         try:
-            data = self._client.get(secret).get("data") or {}
+            data = self._brought or self._client.get(secret).get("data") or {}
         except Missing as error:
             hint = "--state FILE brings it back from the file that was stored beside the snapshot"
             raise CommandFailed(f"the Secret {name} with the cluster's keys is gone", hint=hint) from error
@@ -172,18 +173,6 @@ def open_restoring(
 
 def _restores(definition: Mapping[str, Any]) -> bool:
     return "snapshot" in spec_fields(definition).get(FIELD, {}).get("properties", {})
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    if data.startswith(_ENCRYPTED):
-        hint = f"age --decrypt {path.name} > state.yaml, with -i KEYFILE where it is for recipients"
-        raise CommandFailed("the file is encrypted", where=f"in {path}", hint=hint)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        hint = "take the file state-... that was stored beside the snapshot"
-        raise CommandFailed("the file is no text", where=f"in {path}", hint=hint) from error
 
 
 def _is_state(document: Any) -> bool:

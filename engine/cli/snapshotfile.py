@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from engine.etcdfile.verify import SnapshotFacts
 
 
-def verified(path: Path) -> SnapshotFacts:
-    """What a snapshot holds. Raises CommandFailed for one that cannot be restored from."""
+def verified(path: Path, name: str = "") -> SnapshotFacts:
+    """What a snapshot holds. Raises CommandFailed for one that cannot be restored from; `name`: where people know it from."""
     from engine.etcdfile.verify import BadSnapshot, verify_file
 
     try:
         return verify_file(path)
     except BadSnapshot as error:
         hint = "take another backup; this one cannot be restored from"
-        raise CommandFailed(str(error), where=f"in {path}", hint=hint) from error
+        raise CommandFailed(str(error), where=f"in {name or path}", hint=hint) from error
 
 
 def in_words(facts: SnapshotFacts) -> str:
@@ -39,6 +39,6 @@ def size_in_words(size: int) -> str:
     return f"{size} B"
 
 
-def as_json(path: Path, facts: SnapshotFacts) -> dict[str, Any]:
+def as_json(name: str, facts: SnapshotFacts) -> dict[str, Any]:
     """The same for scripts."""
-    return {"file": str(path), **facts.to_json()}
+    return {"file": name, **facts.to_json()}

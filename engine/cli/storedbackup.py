@@ -17,6 +17,7 @@ from engine.capabilities.secret_keys import SecretKeys
 from engine.capabilities.store_open import place_of
 from engine.capabilities.stores import handle_of, opened
 from engine.cli.backups import connected, kind_with
+from engine.cli.buckets import bring, told
 from engine.cli.failures import CommandFailed
 from engine.ports.kube.client import KubeClient
 
@@ -54,7 +55,6 @@ def _bring(client: KubeClient, namespace: str, name: str, root: Path | None, pat
             f"the backup {name} is in a directory of the operator",
             hint="add --backup-directory DIR, where it is seen from here",
         )
-    place = place_of(storage, SecretKeys(client, namespace), None if root is None else str(root))
-    with path.open("wb") as file:
-        for piece in opened(handle_of(place)).read(str(key)):
-            file.write(piece)
+    with told(f"the store of the backup {name}"):
+        place = place_of(storage, SecretKeys(client, namespace), None if root is None else str(root))
+        bring(opened(handle_of(place)), str(key), path)

@@ -173,6 +173,7 @@ def _client(place: S3Place, authority: int | None) -> Any:
     return boto3.session.Session(
         aws_access_key_id=place.access_key,
         aws_secret_access_key=place.secret_key,
+        aws_session_token=place.session_token or None,
         region_name=place.region,
         botocore_session=core,
     ).client("s3", endpoint_url=place.endpoint or None, verify=verify, config=_config(place))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from engine.base.errors import CapabilityError
@@ -20,7 +20,8 @@ _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 class S3Place:
     """One bucket. An empty `endpoint` is AWS; with one, the bucket is part of the path.
 
-    `authority`: PEM of the certificates to trust instead of the system's; empty: the system's.
+    `authority`: PEM of the certificates to trust instead of the system's; empty: the system's. `session_token`
+    belongs to credentials that last for hours; the operator has none.
     """
 
     bucket: str
@@ -30,6 +31,7 @@ class S3Place:
     secret_key: str = field(repr=False)
     authority: str = field(default="", repr=False)
     skip_verify: bool = False
+    session_token: str = field(default="", repr=False)
 
     @property
     def source(self) -> str:
@@ -39,7 +41,7 @@ class S3Place:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no message may hold."""
-        return (self.secret_key, self.access_key)
+        return (self.secret_key, self.access_key, self.session_token)
 
     @property
     def is_loopback(self) -> bool:
@@ -71,15 +73,7 @@ def checked_place(place: S3Place) -> S3Place:
         raise _invalid("endpoint", "write it as https://HOST or https://HOST:PORT")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise _invalid("endpoint", "it may hold no user, password or query; credentials come from a Secret")
-    return S3Place(
-        place.bucket,
-        place.region,
-        url.rstrip("/"),
-        place.access_key,
-        place.secret_key,
-        place.authority,
-        place.skip_verify,
-    )
+    return replace(place, endpoint=url.rstrip("/"))
 
 
 def _invalid(name: str, why: str) -> CapabilityError:
