@@ -108,11 +108,7 @@ def command(
     from engine.cli.statefile import opened_state
     from engine.cli.storedbackup import brought
 
-    if output == "json" and not (yes or dry_run):
-        raise CommandFailed(
-            "-o json does not ask", hint="add --yes, or --dry-run to see the plan", code=MISUSED
-        )
-    _check(source, backup, state, state_key)
+    _check(source, backup, state, state_key, mute=output == "json" and not (yes or dry_run))
     with ExitStack() as stack:
         title = str(source or f"the backup {backup}")
         if source is not None:
@@ -140,9 +136,17 @@ def command(
 
 
 def _check(
-    source: Path | Address | None, backup: str | None, state: Path | Address | None, state_key: Path | None
+    source: Path | Address | None,
+    backup: str | None,
+    state: Path | Address | None,
+    state_key: Path | None,
+    *,
+    mute: bool,
 ) -> None:
-    """Raises CommandFailed for flags that do not belong together."""
+    """Raises CommandFailed for flags that do not belong together. `mute`: it would have to ask and cannot."""
+    if mute:
+        hint = "add --yes, or --dry-run to see the plan"
+        raise CommandFailed("-o json does not ask", hint=hint, code=MISUSED)
     if (source is None) == (backup is None):
         hint = "--from FILE, --from s3://BUCKET/KEY or --backup NAME"
         raise CommandFailed("one snapshot is needed", hint=hint, code=MISUSED)

@@ -61,7 +61,7 @@ def test_docs_name_verbs_and_flags_that_exist(page):
         if verb not in VERBS:
             wrong.append(f"talos-operator {verb}")
             continue
-        given = set(re.findall(r"(?<![\w-])(--[a-z-]+)", rest.split("|")[0]))
+        given = set(re.findall(r"(?<![\w-])(--[a-z0-9-]+)", rest.split("|")[0]))
         wrong += [f"{verb} {flag}" for flag in given - flags_of(verb)]
     assert wrong == []
 
@@ -69,7 +69,7 @@ def test_docs_name_verbs_and_flags_that_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_docs_speak_of_flags_that_exist(page):
     known = set().union(*(flags_of(verb) for verb in VERBS))
-    spoken = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text("utf-8")))
+    spoken = set(re.findall(r"`(--[a-z][a-z0-9-]*)", page.read_text("utf-8")))
     assert spoken - known == set()
 
 
