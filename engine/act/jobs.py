@@ -31,6 +31,8 @@ _REST_S = 5.0
 @dataclass(slots=True)
 class _Job:
     state: JobState
+    rests_until: float = 0.0
+    """By the monotonic clock: whoever sets the other one back must not keep a backup waiting for an hour."""
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
@@ -39,10 +41,15 @@ class Jobs:
     """The jobs of one engine, at most `places` at a time; the others wait for a place as running ones."""
 
     def __init__(
-        self, wake: Callable[[Key], None], *, places: int = 2, clock: Callable[[], float] = time.time
+        self,
+        wake: Callable[[Key], None],
+        *,
+        places: int = 2,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wake = wake
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
         self._places = threading.Semaphore(places)
         self._lock = threading.Lock()
         self._jobs: dict[Key, dict[str, _Job]] = defaultdict(dict)
@@ -52,7 +59,11 @@ class Jobs:
     def states(self, key: Key) -> Mapping[str, JobState]:
         """How the jobs of an object stand, by step; those that were never begun are missing."""
         with self._lock:
-            return {step: job.state for step, job in self._jobs.get(key, {}).items()}
+            return {step: self._told(job) for step, job in self._jobs.get(key, {}).items()}
+
+    def _told(self, job: _Job) -> JobState:
+        left = job.rests_until - self._monotonic()
+        return replace(job.state, again_at=self._clock() + left) if left > 0 else job.state
 
     def begin(self, key: Key, step: str, work: Work, *, initial_s: float, max_s: float) -> bool:
         """Begin a job; False when it runs already. After a failure it rests from `initial_s` up to `max_s`."""
@@ -107,16 +118,18 @@ class Jobs:
     def _run(self, key: Key, step: str, job: _Job, work: Work, rest_s: float) -> None:
         with self._places:
             began = time.monotonic()
-            state = self._outcome(key, step, job, work, rest_s)
+            state, rest_s = self._outcome(key, step, job, work, rest_s)
             seconds = time.monotonic() - began
         with self._lock:
             if self._jobs.get(key, {}).get(step) is not job:
                 return
             job.state = replace(state, since=job.state.since, seconds=seconds)
+            job.rests_until = self._monotonic() + rest_s
             self._ended[key].append((step, job.state))
         self._wake(key)
 
-    def _outcome(self, key: Key, step: str, job: _Job, work: Work, rest_s: float) -> JobState:
+    def _outcome(self, key: Key, step: str, job: _Job, work: Work, rest_s: float) -> tuple[JobState, float]:
+        """How it ended, and for how long it is not begun again."""
         failures = job.state.failures + 1
         try:
             output = work(job.stop)
@@ -130,7 +143,5 @@ class Jobs:
             log.exception("%s: %s ended with a bug of ours", key, step)
             told, code = f"a bug of ours ({type(error).__name__})", "InternalError"
         else:
-            return JobState(phase="ended", output=output, again_at=self._clock() + _REST_S)
-        return JobState(
-            phase="failed", error=told, code=code, failures=failures, again_at=self._clock() + rest_s
-        )
+            return JobState(phase="ended", output=output), _REST_S
+        return JobState(phase="failed", error=told, code=code, failures=failures), rest_s

@@ -139,7 +139,7 @@ class Spine:
         self.talos = TalosClient(loopback_only=True)
         self.cpu = threading.Lock()
         self.identities = Identities()
-        self.jobs = Jobs(self.queue.add, clock=now)
+        self.jobs = Jobs(self.queue.add, clock=now, monotonic=now)
 
     @cached_property
     def writer(self) -> KubeWriter:

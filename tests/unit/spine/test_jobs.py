@@ -153,7 +153,7 @@ def test_no_more_jobs_run_than_there_are_places():
 
 
 def test_a_job_rests_as_long_as_the_other_side_asks_for():
-    jobs = Jobs(lambda _: None, clock=lambda: 1000.0)
+    jobs = Jobs(lambda _: None, clock=lambda: 1000.0, monotonic=lambda: 5.0)
 
     def work(stop):
         raise Throttled("later", retry_after_s=99.0)
@@ -161,6 +161,22 @@ def test_a_job_rests_as_long_as_the_other_side_asks_for():
     jobs.begin(KEY, "s", work, initial_s=1, max_s=2)
     until("it has failed", lambda: jobs.states(KEY)["s"].phase == "failed")
     assert jobs.states(KEY)["s"].again_at == 1099.0
+    jobs.close(5)
+
+
+def test_a_clock_that_is_put_back_does_not_make_a_job_rest_longer():
+    wall, monotonic = [10_000.0], [5.0]
+    jobs = Jobs(lambda _: None, clock=lambda: wall[0], monotonic=lambda: monotonic[0])
+
+    def work(stop):
+        raise Throttled("later")
+
+    jobs.begin(KEY, "s", work, initial_s=10, max_s=20)
+    until("it has failed", lambda: jobs.states(KEY)["s"].phase == "failed")
+    wall[0] -= 3600
+    assert jobs.states(KEY)["s"].again_at == wall[0] + 10
+    monotonic[0] += 10
+    assert jobs.states(KEY)["s"].again_at <= wall[0]
     jobs.close(5)
 
 
