@@ -85,6 +85,14 @@ test-crash: setup ## Kill the engine at every mutating call: the whole crash mat
 test-crash-sample: setup ## So much of the crash matrix as ends within five minutes; SAMPLE=60 trials at most
 	$(BIN)/python -m tests.crash --sample $(SAMPLE) --minutes 3.5
 
+.PHONY: test-backup-cuts
+test-backup-cuts: setup ## Backups under cut streams, kills, failing stores, full disks and clocks: all trials, half an hour or more
+	$(BIN)/python -m tests.cuts
+
+.PHONY: test-backup-cuts-sample
+test-backup-cuts-sample: setup ## So many of these trials as end within four minutes; SAMPLE=60 at most
+	$(BIN)/python -m tests.cuts --sample $(SAMPLE) --minutes 2.5
+
 .PHONY: lint
 lint: setup ## ruff, with the exclusions that pyproject.toml gives reasons for
 	$(BIN)/ruff check .

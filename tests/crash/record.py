@@ -94,6 +94,15 @@ def look(world: World) -> Sight:
     return Sight(revision, bodies, world.mutations("api"), world.mutations("machines"), world.machines())
 
 
+def objects_of(world: World) -> list[Object]:
+    """Every object as it is now, and nothing else."""
+    base = sqlite3.connect(f"file:{world.store}?mode=ro", uri=True)
+    try:
+        return [json.loads(body) for (body,) in base.execute(_OBJECTS)]
+    finally:
+        base.close()
+
+
 _OBJECTS = (
     "SELECT body FROM objects WHERE resource NOT LIKE 'customresourcedefinitions.%'"
     " ORDER BY resource, namespace, name"

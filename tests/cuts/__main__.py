@@ -1,0 +1,133 @@
+"""`python -m tests.cuts`: backups of etcd under everything that can go wrong; exit code 1 when something did not hold.
+
+    python -m tests.cuts                     all trials
+    python -m tests.cuts --sample 40         so many of them, drawn by the seed, within --minutes
+    python -m tests.cuts --only NAME         one trial by its name
+    python -m tests.cuts --resume FILE       the rest of a run whose output FILE has
+
+Prints a line a trial and a table; failures come with the command that repeats them, and their folders are kept.
+Neighbour: `plan`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.crash import matrix
+from tests.crash.program import program
+from tests.cuts.plan import UNDISTURBED, Slot, run_all, whole
+from tests.cuts.trial import Trial, Verdict
+from tests.cuts.world import HURRIES
+from tests.unit.stores.s3_server import moto_server
+
+SEED = 20261128
+_SORTS = ("kill", "stream", "answer", "disk", "clock", "delete", "restore")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cuts", description=__doc__.partition("\n")[0])
+    parser.add_argument("--sample", type=int, metavar="N", help="only N trials, drawn by the seed")
+    parser.add_argument("--only", metavar="NAME", action="append", help="one trial by its name; repeatable")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("TALOS_OPERATOR_TEST_SEED", SEED)))
+    parser.add_argument("--slots", type=int, default=2, help="trials at the same time")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="without what held by this earlier output"
+    )
+    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
+    options = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="cuts-"))
+    began = time.monotonic()
+    tested = program(folder, hurries=HURRIES)
+    print(f"seed {options.seed}, {options.slots} trials at a time, in {folder}", flush=True)
+    done: list[Verdict] = []
+    count = 0
+
+    def told(verdict: Verdict) -> None:
+        done.append(verdict)
+        _tell(verdict, len(done), count)
+
+    late = began + (options.minutes or 1e9) * 60
+    with ExitStack() as stack:
+        slots = []
+        for number in range(options.slots):
+            place = folder / f"slot-{number}"
+            place.mkdir()
+            port = stack.enter_context(moto_server(place))
+            slots.append(Slot(matrix.Slot(number, place / "begin", tested), port, tested, place))
+        if options.only:
+            trials = [Trial.parse(name) for name in options.only]
+            count = len(trials)
+        else:
+            count = len(UNDISTURBED)
+            run_all(UNDISTURBED, slots, told)
+            known = {str(each.trial).rpartition("/")[0]: each.calls for each in done}
+            held = _held(options.resume) if options.resume else set()
+            trials = [each for each in whole(known, options.seed) if str(each) not in held][: options.sample]
+            count += len(trials)
+        run_all(trials, slots, told, lambda: time.monotonic() > late)
+    return _summary(done, count, time.monotonic() - began, folder)
+
+
+def _held(output: Path) -> set[str]:
+    """The trials that held in an earlier run."""
+    return set(re.findall(r"^\[\d+/\d+\] (\S+): held in", output.read_text(), re.MULTILINE))
+
+
+def _tell(verdict: Verdict, number: int, count: int) -> None:
+    word = "FAILED" if verdict.failures else "held"
+    met = f", at {'; '.join(verdict.met)}" if verdict.met else ""
+    print(f"[{number}/{count}] {verdict.trial}: {word} in {verdict.seconds:.1f} s{met}", flush=True)
+    for failure in verdict.failures:
+        print(f"    {failure}", flush=True)
+
+
+def _summary(done: Sequence[Verdict], count: int, seconds: float, folder: Path) -> int:
+    failed = [each for each in done if each.failures]
+    print(
+        "\n| Done to it | Trials | Met its call | Whole snapshots published | Failed |\n|---|---|---|---|---|"
+    )
+    for sort in ("nothing", *_SORTS):
+        those = [each for each in done if _is_of(each.trial, sort)]
+        met, whole_ones = sum(bool(each.met) for each in those), sum(each.complete for each in those)
+        print(
+            f"| {sort} | {len(those)} | {met} | {whole_ones} | {sum(bool(each.failures) for each in those)} |"
+        )
+    whole_ones, kills = sum(each.complete for each in done), Counter[str]()
+    for each in done:
+        kills.update(word for word in each.met if "kill" in word)
+    print(f"| all | {len(done)} | {sum(bool(each.met) for each in done)} | {whole_ones} | {len(failed)} |\n")
+    times = sorted(each.seconds for each in done)
+    print(f"{len(done)} of {count} trials, {sum(kills.values())} kills; {len(failed)} failed", end="")
+    print(
+        f"; with none of n failing, the rate of failures is below 3/n = {300 / max(1, len(done)):.1f} % (95 %)"
+    )
+    if times:
+        print(
+            f"seconds a trial: median {times[len(times) // 2]:.1f}, longest {times[-1]:.1f}; {seconds:.0f} s in all"
+        )
+    if failed:
+        print(f"what is left of those that failed is in {folder}")
+    for verdict in failed:
+        print(f"  repeat: python -m tests.cuts --slots 1 --only {verdict.trial}")
+    if not failed:
+        shutil.rmtree(folder)
+    return 1 if failed or not done else 0
+
+
+def _is_of(trial: Trial, sort: str) -> bool:
+    return not trial.injections if sort == "nothing" else bool(trial.all_of(sort))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
