@@ -27,6 +27,7 @@ from engine.base.errors import Unreachable
 from engine.ports.talos.address import Address
 from engine.ports.talos.dial import dial
 from engine.ports.talos.identity import Identity
+from engine.ports.talos.losses import Losses
 from engine.ports.talos.relay import Relay
 
 _ACCEPT_S = 5.0
@@ -94,6 +95,7 @@ class Connections:
         self._numbers = itertools.count()
         self._ending: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self.losses = Losses()
         self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)
 
     @asynccontextmanager
@@ -138,6 +140,12 @@ class Connections:
         finally:
             self._give_back(connection)
 
+    def lost(self, address: Address) -> None:
+        """A connection to this machine has ended: what else is open there may be as dead without knowing it yet."""
+        self.losses.note(address)
+        for key in [key for key, kept in self._kept.items() if key[0] == address and kept.users == 0]:
+            self._end_later(self._kept.pop(key))
+
     async def close(self) -> None:
         """End every connection and take the folder away."""
         self._sweeping.cancel()
@@ -175,7 +183,15 @@ class Connections:
     async def _open(
         self, address: Address, identity: Identity | None, key: ConnectionKey | None
     ) -> Connection:
-        node = await dial(address, identity)
+        silence = self.losses.silence(address)
+        if silence is not None:
+            raise silence
+        try:
+            node = await dial(address, identity, connect_s=self.losses.connect_s(address))
+        except Unreachable as error:
+            self.losses.failed(address, error)
+            raise
+        self.losses.answered(address)
         path = self._folder / str(next(self._numbers))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.setblocking(False)

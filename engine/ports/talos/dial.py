@@ -38,17 +38,17 @@ class Dialled:
     first: bytes
 
 
-async def dial(address: Address, identity: Identity | None) -> Dialled:
+async def dial(address: Address, identity: Identity | None, *, connect_s: float = CONNECT_S) -> Dialled:
     """Connect, shake hands and wait for the node's first frame; identity None: maintenance mode.
 
-    Raises Unreachable with its cause as `code`; `sent` is "no".
+    `connect_s`: within which it has to take the connection. Raises Unreachable with its cause as `code`; `sent` is "no".
     """
     try:
         context = context_for(identity)
     except (ssl.SSLError, ValueError) as error:
         message = f"our own certificate or key is unusable: {error}"
         raise Unreachable(message, source=str(address), sent="no", code="IdentityUnusable") from error
-    sock = await _connect(address)
+    sock = await _connect(address, connect_s)
     try:
         return await _hello(sock, address, context)
     except BaseException:
@@ -56,10 +56,10 @@ async def dial(address: Address, identity: Identity | None) -> Dialled:
         raise
 
 
-async def _connect(address: Address) -> socket.socket:
+async def _connect(address: Address, within_s: float) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(within_s):
             family, target = await _resolve(loop, address)
             sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setblocking(False)
@@ -71,7 +71,7 @@ async def _connect(address: Address) -> socket.socket:
                 raise
             return sock
     except TimeoutError as error:
-        message = f"no answer to the connection within {CONNECT_S:g} s"
+        message = f"no answer to the connection within {within_s:g} s"
         raise Unreachable(message, source=str(address), sent="no", code="ConnectTimeout") from error
     except OSError as error:
         raise of_dial(error, str(address)) from error

@@ -22,6 +22,9 @@ PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNA
     16,
 )
 
+LASTING: Final = frozenset({3, 5, 9, 11, PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED})
+"""Whoever asks the same again is told the same: it is what was asked for that is wrong, not the moment."""
+
 _BY_HTTP: Final = {
     400: INTERNAL,
     401: UNAUTHENTICATED,

@@ -1,0 +1,193 @@
+"""One connection to a node that is kept open for what the node tells by itself: several streams, no thread, no task.
+
+Reads when the kernel has something, on the loop; at rest it costs its memory and nothing else. The first end of a
+stream that is no lasting refusal is the end of all of them. Never opens itself again. Neighbours: `watches` opens
+and is told, `dial` connected, `http2` understands the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from engine.base.errors import RemoteError
+from engine.ports.talos.dial import Dialled
+from engine.ports.talos.failures import of_dial, of_stream
+from engine.ports.talos.grpcstatus import LASTING
+from engine.ports.talos.http2 import Call, Connection
+
+_CHUNK: Final = 65536
+_WINDOW: Final = 1 << 20
+_LONGEST: Final = 4 << 20
+
+
+class Listener(Protocol):
+    """Whoever is told; called on the loop, so it has to be quick."""
+
+    def told(self, stream: int, ordinal: int, message: memoryview) -> bool:
+        """Message number `ordinal` (0 is the first) of a stream; whether the stream goes on being of use."""
+
+    def answered(self) -> None:
+        """Every stream has sent its first message, or was refused for good."""
+
+    def refused(self, stream: int, error: RemoteError) -> None:
+        """The node will not serve this stream, however often it is asked."""
+
+    def ended(self, error: RemoteError) -> None:
+        """All is over, once."""
+
+
+class Watching:
+    """An open connection. `requests` are the method and the serialized request of each stream."""
+
+    __slots__ = (
+        "_calls",
+        "_heard",
+        "_http",
+        "_listener",
+        "_loop",
+        "_method",
+        "_node",
+        "_source",
+        "_writing",
+        "closed",
+    )
+
+    def __init__(
+        self, node: Dialled, source: str, requests: Sequence[tuple[str, bytes]], listener: Listener
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._node = node
+        self._listener = listener
+        self._source = source
+        self._method = requests[0][0]
+        self._http = Connection(source, max_message=_LONGEST, window=_WINDOW)
+        self._calls: list[Call | None] = [self._http.open(*each) for each in requests]
+        self._heard = bytearray(len(requests))
+        self._writing = False
+        self.closed = False
+        self._loop.add_reader(node.sock, self._readable)
+        self._loop.call_soon(self._begin)
+
+    def close(self) -> None:
+        """End it without telling anybody."""
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._node.sock)
+            self._loop.remove_writer(self._node.sock)
+            self._node.sock.close()
+
+    def _begin(self) -> None:
+        """What the node has said while it was dialled, part of it perhaps still encrypted; then our requests."""
+        if self.closed:
+            return
+        first, self._node.first = self._node.first, b""
+        self._http.feed(first)
+        self._look()
+        if not self.closed:
+            self._decrypt()
+
+    def _readable(self) -> None:
+        try:
+            data = self._node.sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(of_dial(error, self._source).message)
+            return
+        if data:
+            self._node.incoming.write(data)
+        else:
+            self._node.incoming.write_eof()
+        self._decrypt()
+
+    def _decrypt(self) -> None:
+        try:
+            # An SSLObject gives b"" for ever after close_notify: that is the end, not a pause.
+            while data := self._node.tls.read(_CHUNK):
+                self._http.feed(data)
+                self._look()
+                if self.closed:
+                    return
+            self._lost("the machine closed the connection")
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            self._lost(of_dial(error, self._source).message)
+
+    def _look(self) -> None:
+        """Hand on what came, and see what has ended."""
+        unheard = 0 in self._heard
+        for stream, call in enumerate(self._calls):
+            if call is None:
+                continue
+            useful = self._hand_on(stream, call)
+            if self.closed:
+                return
+            if not useful:
+                self._lost("what it tells is not whole any more")
+                return
+            if call.ended is not None:
+                error = of_stream(call.ended.status, self._source, self._method, refused=call.ended.refused)
+                if call.ended.status.number not in LASTING:
+                    self._end(error)
+                    return
+                self._calls[stream], self._heard[stream] = None, 1
+                self._listener.refused(stream, error)
+                if not any(self._calls):
+                    self._end(error)
+                    return
+        if unheard and 0 not in self._heard:
+            self._listener.answered()
+
+    def _hand_on(self, stream: int, call: Call) -> bool:
+        useful = True
+        for message in call.take():
+            ordinal = self._heard[stream]
+            useful = self._listener.told(stream, ordinal, message) and useful
+            self._heard[stream] = min(255, ordinal + 1)
+        return useful
+
+    def _flush(self) -> None:
+        if self.closed:
+            return
+        outgoing, node = self._http.outgoing, self._node
+        try:
+            if outgoing:
+                node.tls.write(outgoing)
+                outgoing.clear()
+            waiting = node.outgoing.read()
+            if waiting:
+                sent = node.sock.send(waiting)
+                if sent < len(waiting):
+                    self._later(waiting[sent:])
+                    return
+        except BlockingIOError:
+            self._later(waiting)
+            return
+        except OSError as error:
+            self._lost(of_dial(error, self._source).message)
+            return
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(node.sock)
+
+    def _later(self, rest: bytes) -> None:
+        """What the kernel did not take; a request is small, so this hardly happens."""
+        # Read before anything newer was written to it, so it still comes first.
+        self._node.outgoing.write(rest)
+        if not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._node.sock, self._flush)
+
+    def _lost(self, reason: str) -> None:
+        self._http.lost(reason)
+        ended = next(call.ended for call in self._calls if call is not None and call.ended is not None)
+        self._end(of_stream(ended.status, self._source, self._method, refused=ended.refused))
+
+    def _end(self, error: RemoteError) -> None:
+        if not self.closed:
+            self.close()
+            self._listener.ended(error)
