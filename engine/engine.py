@@ -37,6 +37,7 @@ from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
 from engine.ruleset.model import RuleSet
 from engine.settings import Settings
+from engine.streams import Streams
 from engine.wake import Readers, is_status_only
 from engine.watch import Cache
 from engine.worker import Hops, Worker
@@ -62,6 +63,8 @@ class Engine:
         self._client = client
         self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
         self._identities = Identities()
+        self._streams = Streams(self._talos, self._identities, self._wake)
+        self._meter.ask("streams", self._streams.figures)
         self._clusters = Clusters(loopback_only=settings.loopback_only)
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
@@ -80,6 +83,8 @@ class Engine:
         for listener in self._listeners:
             listener.start()
         self._talos.start()
+        if any(rule.streams for rule in self.rules.rules.values()):
+            self._streams.start()
         self.cache.start()
         for thread in self._threads:
             thread.start()
@@ -123,6 +128,7 @@ class Engine:
             ),
             reporter=Reporter(self._client, self._writes),
             meter=self._meter,
+            streams=self._streams,
             jobs=self._jobs,
             writes=self._writes,
             ports=self._ports,
@@ -144,6 +150,9 @@ class Engine:
             now=time.time(),
             namespace=namespace,
         )
+
+    def _wake(self, key: Key, delay_s: float) -> None:
+        self.queue.add(key, delay_s=delay_s)
 
     def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Put every object to work that this change concerns: itself, its owners, its readers."""

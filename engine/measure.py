@@ -41,6 +41,7 @@ class Meter:
             "workers": workers,
             "queues": [],
             "watches": [],
+            "streams": [],
             "certificateExpires": None,
             "version": __version__,
             "python": platform.python_version(),

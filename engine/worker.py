@@ -34,6 +34,7 @@ from engine.patience import SOON_S, Patience
 from engine.report import Assessment, Reporter, assess
 from engine.report.assess import with_outcomes
 from engine.ruleset.model import Rule
+from engine.streams import Streams
 from engine.wake import Readers
 from engine.watch import Cache
 from engine.workqueue import WorkQueue
@@ -78,6 +79,7 @@ class Hops:
     actor: Actor
     reporter: Reporter
     meter: Meter
+    streams: Streams
     jobs: Jobs
     writes: OwnWrites
     ports: Callable[[str], Ports]
@@ -200,6 +202,7 @@ class Worker:
         hops = self._hops
         sight = hops.observer.nothing(rule, key, live, ports)
         hops.readers.note(key, sight.objects, frozenset())
+        hops.streams.forget(key)
         with hops.cpu:
             plan = decide(rule, sight.snapshot, sight.names)
             verdict = assess(rule, sight.snapshot, sight.names, plan, None)
@@ -212,6 +215,7 @@ class Worker:
         self._hops.readers.forget(key)
         self._hops.writes.forget(key)
         self._hops.jobs.forget(key)
+        self._hops.streams.forget(key)
         self.patience.gone(key)
         return PassEnd("not_found", None)
 
@@ -234,6 +238,7 @@ class Worker:
             hops.reporter.tell(rule, sight.snapshot, plan, performed.outcomes, (), verdict.events)
         with hops.cpu:
             hops.meter.measured(rule, key, names, performed.outcomes, hops.jobs.take_ended(key))
+            hops.streams.want(rule, key, names, sight.snapshot.now)
             delay = self._delay(rule, names)
         concerns_us = changed and _reads_what_it_wrote(rule, sight.snapshot, verdict)
         return self._end(rule, plan, performed, verdict, delay, changed=concerns_us)

@@ -53,12 +53,21 @@ _WATCH: Final[Schema] = {
 }
 """One watched kind: API group ("" for core), plural, and when the API server last told something of it."""
 
+_STREAM: Final[Schema] = {
+    "type": "object",
+    "properties": {"controller": _TEXT, "wanted": _NUMBER, "open": _NUMBER, "heard": _NUMBER},
+    "required": ["controller", "wanted", "open", "heard"],
+}
+"""What one controller's `on.streams` come to: machines to be connected to, those that are, and when a machine
+last told of a change (seconds since 1970, 0 before the first)."""
+
 ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "controllers": _TEXTS,
     "operations": _TEXTS,
     "workers": _NUMBER,
     "queues": {"type": "array", "items": _QUEUE},
     "watches": {"type": "array", "items": _WATCH},
+    "streams": {"type": "array", "items": _STREAM},
     "certificateExpires": {"type": "number", "nullable": True},
     "version": _TEXT,
     "python": _TEXT,
@@ -66,7 +75,7 @@ ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
 }
 """What `engine` holds in rules of kind EngineMetrics; `revision` is of the rules.
 
-Made anew at each scrape: `queues`, `watches`, and `certificateExpires`, the end of what the metrics endpoint shows,
+Made anew at each scrape: `queues`, `watches`, `streams`, and `certificateExpires`, the end of what the metrics endpoint shows,
 in seconds since 1970; null when it shows none.
 """
 

@@ -146,13 +146,8 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
     name_node = single if single is not None else get(source, "list")
     connect = compiler.connection(unit, get(node, "connect"))
     wanted = compiler.use(unit, get(source, "id"), "name", TEXT)
-    found = compiler.catalog.cosi_types.get(text(name_node))
+    found = cosi_type(compiler, source)
     if found is None:
-        if name_node is not None:
-            hint = suggest(text(name_node), compiler.catalog.cosi_types)
-            compiler.report.add(
-                name_node, "unknown-resource", f"no Talos resource `{text(name_node)}` is known", hint
-            )
         return None
     if found.sensitive:
         compiler.report.add(
@@ -163,8 +158,6 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
         )
     verb = "Get" if single is not None else "List"
     compiler.operations.add(f"cosi.resource.State/{verb}")
-    if single is not None and wanted is None and not found.default_id:
-        compiler.report.add(source, "missing-key", f"`id` is missing: {text(name_node)} has no id of its own")
     one = cosi_schema(found)
     unit.value_schema = {**one, "nullable": True} if single is not None else {"type": "array", "items": one}
     return CosiRead(
@@ -174,6 +167,19 @@ def _cosi(compiler: Compiler, unit: Unit, node: MapNode) -> CosiRead | None:
         connect=connect,
         fields=None,
     )
+
+
+def cosi_type(compiler: Compiler, source: Node) -> protocol.CosiType | None:
+    """The type that `{get, id}` or `{list}` names; unknown ones, and a missing id, are reported."""
+    single = get(source, "get")
+    node = single if single is not None else get(source, "list")
+    found = compiler.catalog.cosi_types.get(text(node))
+    if found is None and node is not None:
+        hint = suggest(text(node), compiler.catalog.cosi_types)
+        compiler.report.add(node, "unknown-resource", f"no Talos resource `{text(node)}` is known", hint)
+    if found is not None and single is not None and not found.default_id and get(source, "id") is None:
+        compiler.report.add(source, "missing-key", f"`id` is missing: {text(node)} has no id of its own")
+    return found
 
 
 def cosi_schema(found: protocol.CosiType) -> Schema:

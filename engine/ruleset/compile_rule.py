@@ -25,6 +25,7 @@ from engine.ruleset.compile_context import (
 from engine.ruleset.compile_metrics import compile_metric
 from engine.ruleset.compile_reads import compile_read
 from engine.ruleset.compile_steps import compile_step
+from engine.ruleset.compile_streams import compile_streams
 from engine.ruleset.errors import suggest
 from engine.ruleset.forms import Compiled
 from engine.ruleset.guards import guard_condition, guard_event, guard_unit
@@ -75,6 +76,7 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         units[unit.name] = unit
     status = _status(compiler, units, source, schema)
     on = source.section("on")
+    streams, machine = compile_streams(compiler, units, get(on, "streams"))
     rule = Rule(
         controller=kind.name.lower(),
         kind=kind,
@@ -87,6 +89,8 @@ def compile_rule(compiler: Compiler, source: Source, kind: Kind, crd: Mapping[st
         every=_single(compiler, units, "on.every", get(on, "every"), _EVERY),
         backoff=_backoff(compiler, get(on, "backoff")),
         serialize=_single(compiler, units, "on.serialize", get(on, "serialize"), TEXT),
+        streams=streams,
+        connect=machine,
         let=let,
         observe=tuple(read for _, read in reads if read is not None),
         act=tuple(step for _, step in steps if step is not None),

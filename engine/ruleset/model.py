@@ -295,6 +295,16 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRule:
+    """A resource of the object's machine, or all of a type, whose change has the object looked at at once."""
+
+    verb: Literal["get", "list"]
+    type: str
+    id: Form | None = None
+    when: Form | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The behaviour of one kind. `controller` is its lower-case kind, as metrics and logs say it."""
 
@@ -308,6 +318,9 @@ class Rule:
     """Seconds (number or text such as `60s`) until the next look; asked at the end of a pass."""
     backoff: Backoff = Backoff()
     serialize: Form | None = None
+    streams: tuple[StreamRule, ...] = ()
+    connect: Connect | None = None
+    """How the machine of `streams` is reached."""
     let: Mapping[str, Form] = field(default_factory=dict)
     observe: tuple[ObserveRule, ...] = ()
     act: tuple[Step, ...] = ()

@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.conditions", "engine.boards", "engine.permissions"),
     ("engine.evaluate",),
     ("engine.decide", "engine.nodes", "engine.samples"),
-    ("engine.observe", "engine.act", "engine.report", "engine.measure"),
+    ("engine.observe", "engine.act", "engine.report", "engine.measure", "engine.streams"),
     ("engine.worker", "engine.leader"),
     (
         "engine.serve",

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -27,6 +27,9 @@ from engine.ports.talos.connections import Connection, Connections
 from engine.ports.talos.dial import Dialled, dial
 from engine.ports.talos.failures import of_call, of_node
 from engine.ports.talos.identity import Identity
+
+if TYPE_CHECKING:
+    from engine.ports.talos.watches import Watches
 
 T = TypeVar("T")
 
@@ -61,6 +64,7 @@ class TalosClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="talos-loop", daemon=True)
         self._connections: Connections | None = None
+        self._watches: Watches | None = None
 
     @property
     def loopback_only(self) -> bool:
@@ -70,7 +74,7 @@ class TalosClient:
     def start(self) -> None:
         """Start the loop's thread."""
         self._thread.start()
-        self._connections = self.run(self._make(), timeout_s=_STOP_S)
+        self.run(self._make(), timeout_s=_STOP_S)
 
     def close(self) -> None:
         """End every connection and the loop."""
@@ -79,11 +83,18 @@ class TalosClient:
             return
         try:
             if self._connections is not None:
-                self.run(_wind_down(self._connections), timeout_s=2 * _STOP_S)
+                self.run(_wind_down(self._connections, self._watches), timeout_s=2 * _STOP_S)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_STOP_S)
             self._loop.close()
+
+    @property
+    def watches(self) -> Watches:
+        """The connections that are kept open for what machines tell by themselves; after `start`."""
+        if self._watches is None:
+            self._watches = self.run(self._make_watches(), timeout_s=_STOP_S)
+        return self._watches
 
     def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
         """Run a coroutine in the loop and wait for it; raises what it raises.
@@ -165,7 +176,7 @@ class TalosClient:
         Sends nothing before it is iterated over. Raises Unreachable, nothing sent, when the node is not
         reached within `dial_s`; ends when nothing comes for `silence_s`.
         """
-        # Whoever takes no snapshot need not pay 3 MiB for the tables of header compression.
+        # As for the watches: only who takes a stream pays for this.
         from engine.ports.talos.receiving import Receiving
 
         started = time.monotonic()
@@ -260,8 +271,14 @@ class TalosClient:
             raise Unreachable("the client is not started", sent="no")
         return self._connections
 
-    async def _make(self) -> Connections:
-        return Connections(self._capacity)
+    async def _make(self) -> None:
+        self._connections = Connections(self._capacity)
+
+    async def _make_watches(self) -> Watches:
+        # Whoever takes no stream need not pay for the tables of header compression.
+        from engine.ports.talos.watches import Watches
+
+        return Watches(self._pool(), self._count)
 
 
 async def _noted(
@@ -276,8 +293,10 @@ async def _noted(
         raise
 
 
-async def _wind_down(connections: Connections) -> None:
+async def _wind_down(connections: Connections, watches: Watches | None) -> None:
     """End the connections, and give those whose calls end with them the time to learn it."""
+    if watches is not None:
+        watches.close()
     await connections.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_STOP_S):

@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from engine.base.errors import Denied, Missing, Refused, RemoteError, Unreachable
-from engine.ports.talos.address import Address
 from engine.ports.talos.connections import Connections
 from engine.ports.talos.dial import dial
-from engine.ports.talos.identity import Identity
+from engine.ports.talos.watched import Told, Wanted
 from engine.ports.talos.watching import Watching
 
 HANDSHAKES_A_SECOND: Final = 100
@@ -32,46 +30,25 @@ STEADY_S: Final = 10.0
 NUDGED_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be watched: where, as whom, and the method and serialized request of each stream."""
-
-    address: Address
-    identity: Identity | None
-    requests: tuple[tuple[str, bytes], ...]
-
-
-class Told(Protocol):
-    """Whoever is told. Called on the loop: be quick."""
-
-    def opened(self, token: Hashable) -> None:
-        """All streams are open: what changes from now on is told."""
-
-    def message(self, token: Hashable, stream: int, ordinal: int, message: memoryview) -> bool:
-        """One message; whether the stream goes on being of use."""
-
-    def ended(self, token: Hashable, error: RemoteError) -> None:
-        """What was open is not any more."""
-
-    def refused(self, token: Hashable, stream: int, error: RemoteError) -> None:
-        """The machine will not serve this stream."""
-
-
-Count = Callable[[str, Address, float, RemoteError | None], None]
+Count = Callable[[str, str, float, RemoteError | None], None]
 """Method, address, when it began (time of the loop) and how opening a connection's streams ended."""
 
 
 class Watches:
     """The watches by token."""
 
-    def __init__(self, connections: Connections, told: Told, count: Count) -> None:
-        self.told = told
+    def __init__(self, connections: Connections, count: Count) -> None:
+        self.told: Told | None = None
         self._connections = connections
         self._count = count
         self._loop = asyncio.get_running_loop()
         self._kept: dict[Hashable, _Kept] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._free_at = 0.0
+
+    def tell(self, told: Told) -> None:
+        """Have somebody told, before anything is wanted."""
+        self.told = told
 
     def keep(self, token: Hashable, wanted: Wanted | None) -> None:
         """Watch this from now on, None: nothing more. Cheap when it is what was wanted before; any thread."""
@@ -81,7 +58,7 @@ class Watches:
         if kept is None or kept.wanted != wanted or not kept.is_open:
             self._loop.call_soon_threadsafe(self._keep, token, wanted)
 
-    def open(self, token: Hashable) -> bool:
+    def is_open(self, token: Hashable) -> bool:
         """Whether the machine's changes are being told at the moment; any thread."""
         kept = self._kept.get(token)
         return kept is not None and kept.is_open
@@ -136,17 +113,18 @@ class Watches:
         kept.dialling = None
         losses.answered(wanted.address)
         kept.timer = self._loop.call_later(ANSWER_S, kept.unanswered)
-        kept.connection = Watching(node, str(wanted.address), wanted.requests, kept)
+        kept.connection = Watching(node, str(wanted.address), wanted.streams, kept)
 
     def counted(self, kept: _Kept, error: RemoteError | None) -> None:
         """Count what came of opening one watch."""
-        for method, _ in kept.wanted.requests if error is None else kept.wanted.requests[:1]:
-            self._count(method, kept.wanted.address, kept.began, error)
+        for stream in kept.wanted.streams if error is None else kept.wanted.streams[:1]:
+            self._count(stream.method, str(kept.wanted.address), kept.began, error)
 
     def lost(self, kept: _Kept, error: RemoteError) -> None:
         """An open watch has ended: other connections to that machine are not to be trusted either."""
         self._connections.lost(kept.wanted.address)
-        self.told.ended(kept.token, error)
+        if self.told is not None:
+            self.told.ended(kept.token, error)
 
     def later(self, kept: _Kept, delay_s: float) -> None:
         """Open it again after about so long."""
@@ -180,9 +158,9 @@ class _Kept:
         self.began = 0.0
         self.is_open = False
 
-    def told(self, stream: int, ordinal: int, message: memoryview) -> bool:
-        """A message of the machine."""
-        return self.owner.told.message(self.token, stream, ordinal, message)
+    def told(self, message: memoryview) -> bool:
+        """A change on the machine."""
+        return self.owner.told is None or self.owner.told.message(self.token, message)
 
     def answered(self) -> None:
         """All streams are open."""
@@ -190,11 +168,13 @@ class _Kept:
         self.is_open = True
         self.owner.counted(self, None)
         self.began = asyncio.get_running_loop().time()
-        self.owner.told.opened(self.token)
+        if self.owner.told is not None:
+            self.owner.told.opened(self.token)
 
     def refused(self, stream: int, error: RemoteError) -> None:
         """One stream is not served; the others go on."""
-        self.owner.told.refused(self.token, stream, error)
+        if self.owner.told is not None:
+            self.owner.told.refused(self.token, stream, error)
 
     def unanswered(self) -> None:
         """The machine took the connection and says nothing."""

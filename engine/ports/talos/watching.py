@@ -16,7 +16,8 @@ from engine.base.errors import RemoteError
 from engine.ports.talos.dial import Dialled
 from engine.ports.talos.failures import of_dial, of_stream
 from engine.ports.talos.grpcstatus import LASTING
-from engine.ports.talos.http2 import Call, Connection
+from engine.ports.talos.http2 import Call, Connection, Ended
+from engine.ports.talos.watched import Stream
 
 _CHUNK: Final = 65536
 _WINDOW: Final = 1 << 20
@@ -26,8 +27,8 @@ _LONGEST: Final = 4 << 20
 class Listener(Protocol):
     """Whoever is told; called on the loop, so it has to be quick."""
 
-    def told(self, stream: int, ordinal: int, message: memoryview) -> bool:
-        """Message number `ordinal` (0 is the first) of a stream; whether the stream goes on being of use."""
+    def told(self, message: memoryview) -> bool:
+        """A message after the preamble of its stream; whether that goes on being of use."""
 
     def answered(self) -> None:
         """Every stream has sent its first message, or was refused for good."""
@@ -40,7 +41,7 @@ class Listener(Protocol):
 
 
 class Watching:
-    """An open connection. `requests` are the method and the serialized request of each stream."""
+    """An open connection."""
 
     __slots__ = (
         "_calls",
@@ -48,24 +49,22 @@ class Watching:
         "_http",
         "_listener",
         "_loop",
-        "_method",
         "_node",
         "_source",
+        "_streams",
         "_writing",
         "closed",
     )
 
-    def __init__(
-        self, node: Dialled, source: str, requests: Sequence[tuple[str, bytes]], listener: Listener
-    ) -> None:
+    def __init__(self, node: Dialled, source: str, streams: Sequence[Stream], listener: Listener) -> None:
         self._loop = asyncio.get_running_loop()
         self._node = node
         self._listener = listener
         self._source = source
-        self._method = requests[0][0]
+        self._streams = streams
         self._http = Connection(source, max_message=_LONGEST, window=_WINDOW)
-        self._calls: list[Call | None] = [self._http.open(*each) for each in requests]
-        self._heard = bytearray(len(requests))
+        self._calls: list[Call | None] = [self._http.open(each.method, each.request) for each in streams]
+        self._heard = bytearray(len(streams))
         self._writing = False
         self.closed = False
         self._loop.add_reader(node.sock, self._readable)
@@ -130,7 +129,7 @@ class Watching:
                 self._lost("what it tells is not whole any more")
                 return
             if call.ended is not None:
-                error = of_stream(call.ended.status, self._source, self._method, refused=call.ended.refused)
+                error = self._error(stream, call.ended)
                 if call.ended.status.number not in LASTING:
                     self._end(error)
                     return
@@ -146,7 +145,8 @@ class Watching:
         useful = True
         for message in call.take():
             ordinal = self._heard[stream]
-            useful = self._listener.told(stream, ordinal, message) and useful
+            if ordinal >= self._streams[stream].preamble:
+                useful = self._listener.told(message) and useful
             self._heard[stream] = min(255, ordinal + 1)
         return useful
 
@@ -184,8 +184,12 @@ class Watching:
 
     def _lost(self, reason: str) -> None:
         self._http.lost(reason)
-        ended = next(call.ended for call in self._calls if call is not None and call.ended is not None)
-        self._end(of_stream(ended.status, self._source, self._method, refused=ended.refused))
+        stream, call = next((stream, call) for stream, call in enumerate(self._calls) if call is not None)
+        assert call.ended is not None
+        self._end(self._error(stream, call.ended))
+
+    def _error(self, stream: int, ended: Ended) -> RemoteError:
+        return of_stream(ended.status, self._source, self._streams[stream].method, refused=ended.refused)
 
     def _end(self, error: RemoteError) -> None:
         if not self.closed:

@@ -40,6 +40,7 @@ from engine.ports.talos.client import TalosClient
 from engine.report import Reporter
 from engine.ruleset.model import RuleSet
 from engine.standalone import StandaloneApi
+from engine.streams import Streams
 from engine.wake import Readers
 from engine.watch import Cache
 from engine.worker import Hops, PassEnd, Worker
@@ -183,6 +184,9 @@ class Spine:
             actor=self.actor,
             reporter=self.reporter,
             meter=self.meter,
+            streams=Streams(
+                self.talos, self.identities, lambda key, delay_s: self.queue.add(key, delay_s=delay_s)
+            ),
             jobs=self.jobs,
             writes=self.writes,
             ports=self.ports,
