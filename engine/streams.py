@@ -25,7 +25,7 @@ from engine.evaluate import Evaluation
 from engine.ports.talos.address import parse_address
 from engine.ports.talos.client import TalosClient
 from engine.ports.talos.watched import Stream, Wanted
-from engine.ruleset.model import Rule, StreamRule
+from engine.ruleset.model import Rule
 
 if TYPE_CHECKING:
     from engine.ports.talos.watches import Watches
@@ -38,7 +38,6 @@ _WATCH: Final = "cosi.resource.State/Watch"
 _RESPONSE: Final = "cosi.resource.WatchResponse"
 _API_VERSION: Final = 1
 _CHANGES: Final = frozenset({"CREATED", "UPDATED", "DESTROYED"})
-_KEEP: Final = Unknown("on.streams", "not known at the moment")
 
 
 class Streams:
@@ -119,13 +118,9 @@ class Streams:
         log.warning("%s: stream %d of its rule is not served: %s", token, stream + 1, error)
 
     def _wanted(self, rule: Rule, names: Evaluation, now: float) -> Wanted | None | Unknown:
-        streams = []
-        for each in rule.streams:
-            when = True if each.when is None else each.when.evaluate(names.scope)
-            if isinstance(when, Unknown):
-                return when
-            if when:
-                streams.append(each)
+        streams = watched(rule, names)
+        if isinstance(streams, Unknown):
+            return streams
         if not streams:
             return None
         assert rule.connect is not None  # the loader asks for it where there are streams
@@ -133,13 +128,10 @@ class Streams:
         if isinstance(node, Unknown):
             return node
         address, bundle = node
-        ids = [None if each.id is None else each.id.evaluate(names.scope) for each in streams]
-        if any(isinstance(each, Unknown) for each in ids):
-            return _KEEP
         return Wanted(
             parse_address(address, loopback_only=self._client.loopback_only),
             None if bundle is None else self._identities.of(bundle, now),
-            tuple(_stream(each, str(name or "")) for each, name in zip(streams, ids, strict=True)),
+            tuple(_stream(verb, resource, name) for verb, resource, name in streams),
         )
 
     def _soon(self, token: Hashable, *, at_once: bool = False) -> None:
@@ -153,22 +145,34 @@ class Streams:
         self._wake(cast("Key", token), due - now)
 
 
-def _stream(rule: StreamRule, name: str) -> Stream:
-    return _request(rule.type, name, single=rule.verb == "get")
+def watched(rule: Rule, names: Evaluation) -> list[tuple[str, str, str]] | Unknown:
+    """Verb (`get`, `list`), type and id ("": that of the type) of what a rule wants to be told; Unknown as a whole."""
+    found: list[tuple[str, str, str]] = []
+    for each in rule.streams:
+        when = True if each.when is None else each.when.evaluate(names.scope)
+        if isinstance(when, Unknown):
+            return when
+        if not when:
+            continue
+        name = "" if each.id is None else each.id.evaluate(names.scope)
+        if isinstance(name, Unknown):
+            return name
+        found.append((each.verb, each.type, str(name)))
+    return found
 
 
 @lru_cache(maxsize=1024)
-def _request(resource: str, name: str, *, single: bool) -> Stream:
+def _stream(verb: str, resource: str, name: str) -> Stream:
     """The watch of one resource or of a type; equal ones are one object for all machines.
 
     Source of what comes first: an empty message, then, of a single resource, its state.
     """
     kind = protocol.cosi_types()[resource]
     fields = {"namespace": kind.namespace, "type": resource, "api_version": _API_VERSION}
-    if single:
+    if verb == "get":
         fields["id"] = name or kind.default_id
     message = protocol.to_message(protocol.methods()[_WATCH], fields)
-    return Stream(_WATCH, message.SerializeToString(), preamble=2 if single else 1)
+    return Stream(_WATCH, message.SerializeToString(), preamble=2 if verb == "get" else 1)
 
 
 def _event_type(event: Any) -> str:

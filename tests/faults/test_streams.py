@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.sim.cluster import NAME, Cluster, quickstart, started
+from tests.sim.cluster import Cluster, quickstart, started
 from tests.sim.shipped import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -66,7 +65,6 @@ def seconds_until(cluster: Cluster, machines: int, healthy: int, since: float) -
             took.setdefault("health", time.monotonic() - since)
         time.sleep(0.01)
     assert len(took) == 2, f"not within {FAR_S:g} s: {took}"
-    print(f"{machines} machines ready after {took['ready']:.3f} s, health {healthy} after {took['health']:.3f} s")
     return took["ready"], took["health"]
 
 

@@ -12,7 +12,7 @@ from tests.rules.world import Verdict, judge, read
 
 CASES = Path(__file__).resolve().parents[2] / "rules" / "tests"
 KEYS = {
-    "settings", "jobs", "plan", "mode", "every", "finalizer", "asks", "writes", "conditions", "status", "keeps", "events",
+    "settings", "jobs", "plan", "mode", "every", "streams", "finalizer", "asks", "writes", "conditions", "status", "keeps", "events",
     "samples",
 }  # fmt: skip
 """What a case can say, as docs/rule-language.md explains it."""
@@ -39,6 +39,7 @@ def _decides(verdict: Verdict, expected: dict[str, Any]) -> None:
         "finalizer": verdict.plan.finalizer_change,
         "mode": verdict.plan.mode,
         "every": verdict.every,
+        "streams": verdict.streams,
     }
     assert {key: value for key, value in told.items() if key in expected} == {
         key: expected[key] for key in told if key in expected

@@ -28,6 +28,7 @@ from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
 from engine.ruleset.model import CallRead, ObserveRule, Rule, RuleSet
 from engine.samples import gauges
+from engine.streams import watched
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 SETTINGS = {"backupDirectory": None, "loopbackOnly": False, "metaKey": False}
@@ -56,6 +57,8 @@ class Verdict:
     """What each capability that was read from was given, by the name of the read."""
     every: Any
     """When it is looked at again, as the rule says it: `5m`."""
+    streams: list[str] | None
+    """What of its machine it is told, `Type` or `Type/id`; None: nobody can tell, so it stays as it is."""
 
     def steps(self, phase: str) -> list[str]:
         """The steps in a phase, each as `id` or `id/item`."""
@@ -94,7 +97,9 @@ def judge(
     plan = decide(rule, snapshot, names)
     assessment = assess(rule, snapshot, names, plan, None)
     every = None if rule.every is None else rule.every.evaluate(names.scope)
-    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment, asked, every)
+    wanted = watched(rule, names)
+    streams = None if isinstance(wanted, Unknown) else ["/".join(filter(None, each[1:])) for each in wanted]
+    return Verdict(plan, assessment.conditions, tuple(gauges(rule, names)), assessment, asked, every, streams)
 
 
 def _observe(
