@@ -1,7 +1,7 @@
 """What one pass over a machine at rest costs with its reads over the network, thread by thread.
 
 The engine runs inside this process; the embedded API and the machines have processes of their own, so
-that only the engine's CPU is counted. Neighbours: `measure` asks, `figures` shows.
+that only the engine's CPU is counted. Neighbours: `measure` asks, `scrape` runs such an engine too, `figures` shows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from engine.base.assets import asset
 from engine.base.kinds import Key
@@ -34,7 +35,7 @@ PASSES = 100
 
 def live_pass(folder: Path) -> list[Figure]:
     """The CPU of whole passes over one machine at rest: the worker's thread, and all threads together."""
-    with _ready(folder) as engine:
+    with ready_engine(folder) as (engine, _):
         engine.queue.shut_down()
         until("no pass is going on", lambda: not engine.queue.working())
         kind = next(kind for kind in engine.rules.rules if kind.name == "TalosMachine")
@@ -60,8 +61,8 @@ def live_pass(folder: Path) -> list[Figure]:
 
 
 @contextmanager
-def _ready(folder: Path) -> Iterator[Engine]:
-    """An engine of this process over a quickstart cluster that is Ready."""
+def ready_engine(folder: Path, **more: Any) -> Iterator[tuple[Engine, Meter]]:
+    """An engine of this process over a quickstart cluster that is Ready; `more` are settings."""
     with ExitStack() as stack:
         api = subprocess.Popen(
             [sys.executable, "-m", "engine.standalone", str(folder)], cwd=ROOT, stdout=subprocess.DEVNULL
@@ -74,13 +75,8 @@ def _ready(folder: Path) -> Iterator[Engine]:
         machines.start()
         stack.callback(machines.stop)
         rules = load_rules((asset("rules"),), load_catalog(asset("schemas")))
-        settings = Settings(
-            standalone=folder,
-            simulate=5,
-            metrics_bind_address=None,
-            health_probe_bind_address=None,
-            workers=4,
-        )
+        given = {"metrics_bind_address": None, "health_probe_bind_address": None, "workers": 4, **more}
+        settings = Settings(standalone=folder, simulate=5, **given)
         meter = Meter(rules, settings.workers)
         client = KubeClient.connect(kubeconfig, on_request=meter.requested)
         stack.callback(client.close)
@@ -89,4 +85,4 @@ def _ready(folder: Path) -> Iterator[Engine]:
         stack.callback(engine.stop)
         applied = apply_files(client, [QUICKSTART])
         until("the cluster is Ready", lambda: not obstacles(client, applied), deadline_s=120)
-        yield engine
+        yield engine, meter
