@@ -56,8 +56,12 @@ test: setup ## Everything that ends within minutes
 
 .PHONY: test-slow
 test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go client
-	$(PARALLEL) 3 $(PYTEST) -q -m "slow and not go and not kube and not registry"
+	$(PARALLEL) 3 $(PYTEST) -q -m "slow and not go and not kube and not registry and not image"
 	$(PYTEST) -q -m "go or registry"
+
+.PHONY: test-image
+test-image: setup ## Build the container image twice, and run it as the manifests say; needs podman or docker, and debootstrap
+	$(PYTEST) -q tests/image
 
 .PHONY: test-observability
 test-observability: setup prometheus ## Alerts and dashboards on a real Prometheus

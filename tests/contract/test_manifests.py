@@ -60,16 +60,13 @@ def test_every_binding_binds_what_is_there(whole):
 
 
 @needs_kubectl
-def test_the_pod_keeps_to_the_restricted_profile_and_writes_to_memory_only(whole):
+def test_the_pod_writes_to_memory_only_and_says_how_much_it_needs(whole):
     pod = whole["Deployment", MANAGER]["spec"]["template"]["spec"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     (container,) = pod["containers"]
-    security = container["securityContext"]
-    assert security["allowPrivilegeEscalation"] is False
-    assert security["readOnlyRootFilesystem"] is True
-    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert {volume["name"]: volume["emptyDir"]["medium"] for volume in pod["volumes"]} == {"tmp": "Memory"}
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(container["resources"]["limits"]) == {"memory"}, "a limit of CPU would only slow it down"
 
 
 @needs_kubectl
@@ -90,13 +87,32 @@ def test_service_monitor_and_policy_meet_the_ports_and_labels_of_the_pod(whole):
 
 
 @needs_kubectl
-def test_the_arguments_of_the_pod_are_understood(whole):
+def test_the_arguments_of_the_pod_are_understood_and_mean_its_ports(whole):
     from engine.cli.run import command, settings_from
 
     (container,) = whole["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"]
     assert container["args"][0] == "run"
     with command.make_context("run", list(container["args"][1:])) as context:
-        settings_from(context.params).check()
+        settings = settings_from(context.params)
+        settings.check()
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert settings.metrics_bind_address is not None and settings.health_probe_bind_address is not None
+    assert settings.metrics_bind_address.port == ports["https"]
+    assert settings.health_probe_bind_address.port == ports["probes"]
+    assert settings.metrics_secure is True
+
+
+@needs_kubectl
+def test_probes_ask_for_what_is_served(whole):
+    from engine.health import probe_handler
+    from engine.listener import Request
+
+    (container,) = whole["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"]
+    handle = probe_handler(health={}, ready={})
+    asked = [container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")]
+    assert [each["port"] for each in asked] == ["probes", "probes"]
+    for each in asked:
+        assert handle(Request("GET", each["path"], {}, {})).status == 200
 
 
 @needs_kubectl
