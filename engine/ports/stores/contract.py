@@ -84,7 +84,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, data: bytes) -> None:
-        """Store a small file at once."""
+        """Store a small file at once, and take back what an earlier try was killed in."""
         ...
 
     def read(self, key: str) -> Iterator[bytes]:

@@ -51,6 +51,8 @@ class DirectoryStore:
             return DirectoryUpload(folder.again(), key)
 
     def put(self, key: str, data: bytes) -> None:
+        # A put that was killed has left its file half-written, and nobody else may ever look for that.
+        self.abort_open(key)
         with self.upload(key) as upload:
             upload.write(data)
             upload.complete(hashlib.sha256(data).hexdigest())

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
-from engine.base.errors import Conflict, Garbled, RemoteError
+from engine.base.errors import Conflict, Denied, Garbled, RemoteError
 from engine.ports.stores.contract import Bytes, Upload
 from engine.ports.stores.s3_failures import failures
 from engine.ports.stores.threads import Threads
@@ -56,6 +56,8 @@ class Bucket(Protocol):
     def vouch(self, key: str, sha256: str, upload: str) -> None: ...
 
     def settle(self, key: str, sha256: str, upload: str, size: int) -> bool: ...
+
+    def abort_open(self, prefix: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class S3Upload(Upload):
         self._tags: list[str] = []
         self._threads = Threads(THREADS, "store-part")
         self._open = True
+        self._maybe_begun = False
 
     def write(self, data: Bytes) -> None:
         left = memoryview(data)
@@ -168,11 +171,24 @@ class S3Upload(Upload):
             self._first_sent()
 
     def _begin(self) -> str:
-        with self._target.failures("CreateMultipartUpload"):
-            made = self._target.client.create_multipart_upload(
-                Bucket=self._target.bucket, Key=self._key, Metadata={UPLOAD: self._token}
-            )
-            return str(made["UploadId"])
+        """The id of a new upload; one whose id was lost with its answer is taken back before."""
+        if self._maybe_begun:
+            self._take_back_unknown()
+        try:
+            with self._target.failures("CreateMultipartUpload"):
+                made = self._target.client.create_multipart_upload(
+                    Bucket=self._target.bucket, Key=self._key, Metadata={UPLOAD: self._token}
+                )
+                return str(made["UploadId"])
+        except RemoteError as error:
+            self._maybe_begun = self._maybe_begun or error.sent != "no"
+            raise
+
+    def _take_back_unknown(self) -> None:
+        try:
+            self._bucket.abort_open(self._key)
+        except Denied as error:
+            log.warning("what was begun without an answer cannot be looked for: %s", error)
 
     def _send(self, number: int, body: Bytes) -> str:
         def once() -> str:

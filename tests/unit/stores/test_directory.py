@@ -204,3 +204,19 @@ def test_kill_9_at_any_call_leaves_the_old_file_or_the_new_one_and_a_true_digest
         pytest.fail("it never came to its end")
     assert dies_at > 8
     assert store.stat(KEY).sha256 == sha256(new)
+
+
+@pytest.mark.slow
+def test_what_a_killed_put_left_half_written_is_gone_after_the_next_one(root):
+    """It may be the keys of a cluster, and nobody looks for them under any other name."""
+    store = DirectoryStore(root)
+    for dies_at in range(1, 60):
+        ended = child(root, 1000, dies_at=dies_at)
+        store.put(KEY, b"whole")
+        assert [path.name for path in root.rglob(".*")] == [], dies_at
+        store.delete(KEY)
+        if ended.returncode == 0:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert dies_at > 10
