@@ -19,20 +19,26 @@ from pathlib import Path
 from engine import process
 from engine.base.assets import asset
 from engine.base.errors import EngineError, SettingsError
+from engine.base.kinds import Key
 from engine.base.log import configure
+from engine.base.tenure import Tenure
 from engine.bringup import Applied, apply_all, obstacles, read_files
 from engine.cli.bringup import Progress, progress
 from engine.companion import Companion
 from engine.definitions import install_kinds, missing_kinds
+from engine.election import Terms
 from engine.embedded import EmbeddedApi
 from engine.engine import Engine
+from engine.leader import Election
 from engine.measure import Meter
 from engine.ports.kube.client import KubeClient
+from engine.ports.kube.events import EventRecord
+from engine.ports.kube.lease import LEASE
 from engine.progress import rows
 from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
 from engine.ruleset.model import RuleSet
-from engine.settings import Settings
+from engine.settings import LeaderElection, Settings
 
 log = logging.getLogger(__name__)
 
@@ -59,20 +65,68 @@ def run(settings: Settings) -> int:
         kubeconfig = settings.kubeconfig if api is None else api.kubeconfig
         meter = Meter(rules, settings.workers)
         connections = settings.workers + len(rules.kinds) + 4
-        client = KubeClient.connect(kubeconfig, pool_size=connections, on_request=meter.requested)
+        tenure = Tenure.unlimited() if settings.leader_election is None else Tenure()
+        client = KubeClient.connect(
+            kubeconfig, pool_size=connections, on_request=meter.requested, tenure=tenure
+        )
         stack.callback(client.close)
-        install_kinds(client, rules)
-        missing = missing_kinds(client, rules)
-        if missing:
-            raise SettingsError(f"the cluster has no {', '.join(missing)}; apply schemas/crds first")
-        engine = Engine(rules, client, settings, meter)
+        engine = Engine(rules, client, settings, meter, tenure)
         stack.callback(engine.stop)
+        if settings.leader_election is not None:
+            election = _candidate(settings.leader_election, kubeconfig, tenure, meter, stack)
+            if not _lead(election, engine, client, stopping, stack):
+                return 0
+        _have_kinds(client, rules)
         engine.start()
         applied = apply_all(client, manifests)
         shown = progress(sys.stdout)
         for line in _told(settings, kubeconfig, rules):
             shown.note(line)
         return _stay(engine, client, applied, settings, stopping, shown, api)
+
+
+def _have_kinds(client: KubeClient, rules: RuleSet) -> None:
+    install_kinds(client, rules)
+    missing = missing_kinds(client, rules)
+    if missing:
+        raise SettingsError(f"the cluster has no {', '.join(missing)}; apply schemas/crds first")
+
+
+def _candidate(
+    asked: LeaderElection, kubeconfig: Path | None, tenure: Tenure, meter: Meter, stack: ExitStack
+) -> Election:
+    """A candidate with a connection of its own, which waits for nobody else's requests."""
+    deadline_s = max(1.0, asked.renew_s / 2)
+    client = KubeClient.connect(kubeconfig, pool_size=1, deadline_s=deadline_s, on_request=meter.requested)
+    stack.callback(client.close)
+    key = Key(LEASE, asked.namespace or client.namespace, asked.name)
+    terms = Terms(lease_s=asked.lease_s, renew_s=asked.renew_s, retry_s=asked.retry_s)
+    election = Election(client, key, terms, tenure, process.end_at_once)
+    meter.ask("elections", lambda: [{"name": asked.name, "leads": election.leads}])
+    return election
+
+
+def _lead(
+    election: Election, engine: Engine, client: KubeClient, stopping: threading.Event, stack: ExitStack
+) -> bool:
+    """Wait until this process leads, and have it hand its work over at its end; False when it is to stop before."""
+    engine.wait_in_line()
+    if not election.campaign(stopping):
+        return False
+
+    def tell(what: str) -> None:
+        if election.lease is not None:
+            text = f"{election.identity} {what}"
+            client.emit(EventRecord(election.lease, "Normal", "LeaderElection", text, election.identity))
+
+    def hand_over() -> None:
+        if engine.let_go():
+            election.release()
+            tell("stopped leading")
+
+    stack.callback(hand_over)
+    tell("became leader")
+    return True
 
 
 def _own_cluster(settings: Settings, stack: ExitStack) -> EmbeddedApi | None:

@@ -1,27 +1,29 @@
 """The HTTP endpoints of one engine: metrics, and the probes of whoever supervises the process.
 
-Neither touches a pass: metrics are text that is there already, a probe asks whether the watches have
-listed and the workers' threads live. Neighbours: `engine` starts them, `serve` and `health` answer.
+Neither touches a pass: metrics are text that is there already, a probe asks the checks it is given. Neighbours: `engine` starts them, `serve` and `health` answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from threading import Thread
+from collections.abc import Callable, Mapping
 
 from engine.exposition import Form
-from engine.health import probe_handler
+from engine.health import Check, probe_handler
 from engine.listener import Listener
 from engine.measure import Meter
 from engine.ports.kube.client import KubeClient
 from engine.process_metrics import process_text
 from engine.serve import Gate, ServingCertificate, metrics_handler
 from engine.settings import Settings
-from engine.watch import Cache
 
 
 def listeners(
-    settings: Settings, client: KubeClient, meter: Meter, cache: Cache, threads: Sequence[Thread]
+    settings: Settings,
+    client: KubeClient,
+    meter: Meter,
+    *,
+    health: Mapping[str, Check],
+    ready: Mapping[str, Check],
 ) -> list[Listener]:
     """The servers that the settings ask for, bound but not started.
 
@@ -34,10 +36,7 @@ def listeners(
             _metrics(settings, client, meter, lambda form: meter.series.render(form) + process(form))
         )
     if settings.health_probe_bind_address is not None:
-        handler = probe_handler(
-            health={"workers": lambda: _alive(threads), "watches": cache.liveness},
-            ready={"caches": cache.readiness},
-        )
+        handler = probe_handler(health=health, ready=ready)
         found.append(Listener(settings.health_probe_bind_address, "--health-probe-bind-address", handler))
     return found
 
@@ -58,8 +57,3 @@ def _metrics(
     return Listener(
         settings.metrics_bind_address, "--metrics-bind-address", handler, context=certificate.context
     )
-
-
-def _alive(threads: Sequence[Thread]) -> str | None:
-    dead = [thread.name for thread in threads if thread.ident is not None and not thread.is_alive()]
-    return f"ended: {', '.join(dead)}" if dead else None

@@ -1,7 +1,8 @@
 """One running engine: the hops of the spine put together over one API server.
 
 Starts the watch of every kind that the rules name, the worker threads and the servers; stops them
-in the opposite order. Never decides anything. Neighbours: `app` builds it, `worker` runs passes.
+in the opposite order. While another engine leads it only answers probes and scrapes; whatever it reads, it reads once
+it leads. Never decides anything. Neighbours: `app` builds it, `worker` runs passes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
 from engine.base.kinds import Key, Kind
+from engine.base.tenure import Tenure
 from engine.base.values import Value
 from engine.capabilities.contract import Ports
 from engine.capabilities.identities import Identities
@@ -48,24 +50,39 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 
 _STOP_TIMEOUT_S = 20.0
+_CALM_S = 1.0
+"""How long passes may still do what they want when the work is to be handed over."""
 
 
 class Engine:
     """The parts of one engine and their life."""
 
-    def __init__(self, rules: RuleSet, client: KubeClient, settings: Settings, meter: Meter) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        client: KubeClient,
+        settings: Settings,
+        meter: Meter,
+        tenure: Tenure | None = None,
+    ) -> None:
+        """`tenure`: until when anything may be changed; that of the client, too. None: for ever."""
         self.rules = rules
+        self._tenure = tenure or Tenure.unlimited()
+        self._waits = False
+        self._serves = False
         self._meter = meter
         self.queue = WorkQueue(observer=self._meter)
         self._meter.watch(self.queue)
         self.cache = Cache(client, rules.kinds, on_demand=rules.on_demand, owners=frozenset(rules.rules))
         self._meter.ask("watches", self._heard)
         self._client = client
-        self._talos = TalosClient(loopback_only=settings.loopback_only, on_call=self._meter.called)
+        self._talos = TalosClient(
+            loopback_only=settings.loopback_only, on_call=self._meter.called, tenure=self._tenure
+        )
         self._identities = Identities()
         self._streams = Streams(self._talos, self._identities, self._wake)
         self._meter.ask("streams", self._streams.figures)
-        self._clusters = Clusters(loopback_only=settings.loopback_only)
+        self._clusters = Clusters(settings.loopback_only, self._tenure)
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
         self._jobs = Jobs(self.queue.add)
@@ -75,13 +92,24 @@ class Engine:
             for number in range(settings.workers)
         ]
         self._clock = ClockWatch(self.queue.hasten)
-        self._listeners = listeners(settings, client, self._meter, self.cache, self._threads)
+        self._listeners = listeners(
+            settings,
+            client,
+            self._meter,
+            health={"workers": self._deaths, "watches": self._liveness},
+            ready={"caches": self._readiness},
+        )
         self.cache.subscribe(self._changed)
+
+    def wait_in_line(self) -> None:
+        """Answer probes and scrapes while another engine leads."""
+        self._waits = True
+        self._serve()
 
     def start(self) -> None:
         """Answer probes, connect the loop, fill the cache, then start the passes."""
-        for listener in self._listeners:
-            listener.start()
+        self._waits = False
+        self._serve()
         self._talos.start()
         if any(rule.streams for rule in self.rules.rules.values()):
             self._streams.start()
@@ -89,6 +117,33 @@ class Engine:
         for thread in self._threads:
             thread.start()
         self._clock.start()
+
+    def let_go(self) -> bool:
+        """Change nothing any more, so that another engine may; False when something is under way all the same."""
+        self.queue.shut_down()
+        self._jobs.halt()
+        self.queue.drain(_CALM_S)
+        self._tenure.end()
+        return self._tenure.wait_idle(_STOP_TIMEOUT_S)
+
+    def _serve(self) -> None:
+        if not self._serves:
+            for listener in self._listeners:
+                listener.start()
+        self._serves = True
+
+    def _readiness(self) -> str | None:
+        """What is not ready; whoever waits is ready to take over, and a rollout need not wait for more."""
+        return None if self._waits else self.cache.readiness()
+
+    def _liveness(self) -> str | None:
+        """Which watch has died or hangs; before they are started nothing can be wrong with them."""
+        return None if self._waits else self.cache.liveness()
+
+    def _deaths(self) -> str | None:
+        """Which workers have ended though nobody told them to."""
+        dead = [each.name for each in self._threads if each.ident is not None and not each.is_alive()]
+        return f"ended: {', '.join(dead)}" if dead else None
 
     def stop(self) -> None:
         """Let running passes end, for a bounded time, then close everything."""

@@ -43,6 +43,7 @@ class Meter:
             "watches": [],
             "streams": [],
             "certificateExpires": None,
+            "elections": [],
             "version": __version__,
             "python": platform.python_version(),
             "revision": rules.digest,

@@ -6,6 +6,7 @@ checked without touching the world; opens, connects and creates nothing. Neighbo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -15,6 +16,8 @@ from engine.base.errors import SettingsError
 
 LogFormat = Literal["text", "json"]
 
+RETRY_JITTER: Final = 1.2
+"""As in client-go."""
 MOST_MACHINES: Final = 5000
 """Simulated machines stand on one loopback address each; one process carries no more."""
 
@@ -43,6 +46,42 @@ class BindAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderElection:
+    """How several engines agree on the one that works. Names and times are those that controller-runtime has."""
+
+    name: str = "ffa5cb32.alperen.cloud"
+    """The lease's; the operator that these resources come from takes the same."""
+    namespace: str | None = None
+    """None: that of the pod, or of the kubeconfig's context."""
+    lease_s: float = 15.0
+    renew_s: float = 10.0
+    retry_s: float = 2.0
+
+    def check(self) -> None:
+        """Raises SettingsError when the times do not fit together, naming the flags."""
+        lease, renew, retry = f"{self.lease_s:g}s", f"{self.renew_s:g}s", f"{self.retry_s:g}s"
+        if self.lease_s < 1 or self.retry_s <= 0:
+            raise SettingsError(
+                f"--leader-elect-lease-duration {lease} and --leader-elect-retry-period {retry}: "
+                "at least 1s, and more than nothing"
+            )
+        if self.lease_s <= self.renew_s:
+            raise SettingsError(
+                f"--leader-elect-lease-duration {lease} must be longer than --leader-elect-renew-deadline {renew}: "
+                "whoever leads has to give up before another one takes over"
+            )
+        if self.renew_s <= RETRY_JITTER * self.retry_s:
+            raise SettingsError(
+                f"--leader-elect-renew-deadline {renew} must be longer than {RETRY_JITTER:g} times "
+                f"--leader-elect-retry-period {retry}: else the first failure to renew is the last"
+            )
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", self.name):
+            raise SettingsError(
+                f"--leader-election-id {self.name!r} is no name of an object; use a-z, 0-9, - and ."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One run. Times are seconds; an absent bind address means that the server is off."""
 
@@ -67,6 +106,8 @@ class Settings:
     """Whether the rules may write network settings to the machines' META partitions."""
     backup_directory: Path | None = None
     """The directory below which etcd backups may be kept; None: none may be."""
+    leader_election: LeaderElection | None = None
+    """None: this engine works without asking anybody."""
     workers: int = 32
     log_format: LogFormat = "text"
 
@@ -98,9 +139,22 @@ class Settings:
         ):
             if given is not None and not self.metrics_secure:
                 raise SettingsError(f"{flag} is for TLS; leave out --metrics-secure=false")
+        if self.leader_election is not None:
+            self._check_election(self.leader_election)
         if self.workers < 1:
             raise SettingsError(f"--workers {self.workers}: at least 1")
         self._check_paths()
+
+    def _check_election(self, election: LeaderElection) -> None:
+        election.check()
+        if self.standalone is not None:
+            raise SettingsError(
+                "--leader-elect is for engines that share a cluster; leave it out with --standalone, which brings its own"
+            )
+        if self.until_ready_s is not None:
+            raise SettingsError(
+                "--until-ready is for a run that does not wait for others; leave out --leader-elect"
+            )
 
     def _check_paths(self) -> None:
         if self.backup_directory is not None and not self.backup_directory.is_dir():

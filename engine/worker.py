@@ -18,7 +18,15 @@ from typing import Any, Literal
 from engine.act import Actor
 from engine.act.jobs import Jobs
 from engine.act.perform import Performed
-from engine.base.errors import Bug, Conflict, EngineError, ExpressionError, Missing, RemoteError
+from engine.base.errors import (
+    Bug,
+    Conflict,
+    EngineError,
+    ExpressionError,
+    LeadershipLost,
+    Missing,
+    RemoteError,
+)
 from engine.base.kinds import Key, Kind
 from engine.base.model import Outcome, Plan, Snapshot
 from engine.base.values import Unknown
@@ -138,6 +146,9 @@ class Worker:
                 return self._gone(key)
             # The cache has yet to hear of it; or it is there after all, and the answer was an old one.
             return PassEnd("requeue", STALE_S, soon=True)
+        except LeadershipLost as error:
+            log.info("%s: %s", key, error)
+            return PassEnd("requeue", rule.backoff.max_s)
         except Conflict as error:
             log.debug("%s: somebody else wrote first: %s", key, error)
             return PassEnd("requeue", rule.backoff.max_s, soon=True)

@@ -103,13 +103,19 @@ class Jobs:
         with self._lock:
             return self._ended.pop(key, [])
 
-    def close(self, timeout_s: float) -> None:
-        """Tell all jobs to end and wait for them, for so long at most."""
+    def halt(self) -> None:
+        """Tell all jobs to end and begin no other."""
         with self._lock:
             self._closed = True
+            for jobs in self._jobs.values():
+                for job in jobs.values():
+                    job.stop.set()
+
+    def close(self, timeout_s: float) -> None:
+        """Tell all jobs to end and wait for them, for so long at most."""
+        self.halt()
+        with self._lock:
             running = [job for jobs in self._jobs.values() for job in jobs.values()]
-        for job in running:
-            job.stop.set()
         deadline = time.monotonic() + timeout_s
         for job in running:
             if job.thread is not None:

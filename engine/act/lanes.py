@@ -18,12 +18,12 @@ from contextlib import suppress
 from typing import Any
 
 from engine.base.errors import AlreadyExists, Conflict, Missing
-from engine.base.kinds import Key, Kind
+from engine.base.kinds import Key
 from engine.base.model import Lane
 from engine.decide.manifest import owner_reference
 from engine.ports.kube.client import KubeClient
+from engine.ports.kube.lease import LEASE
 
-LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 SETTLE_S = 5.0
 _MOST_REMEMBERED = 10_000
 

@@ -20,7 +20,7 @@ from engine.act.kube import KubeWriter
 from engine.act.lanes import Lanes
 from engine.act.once import Intents
 from engine.act.send import Sender
-from engine.base.errors import Bug, Conflict, EngineError, RemoteError
+from engine.base.errors import Bug, Conflict, EngineError, LeadershipLost, RemoteError
 from engine.base.kinds import Key
 from engine.base.model import CapabilityCall, Intent, KubeWrite, Outcome, Plan, PlannedStep
 from engine.base.values import Value
@@ -62,7 +62,8 @@ class Actor:
     def perform(self, rule: Rule, plan: Plan, live: Mapping[str, Any], ports: Ports) -> Performed:
         """Run the plan's steps; every error of a step becomes its Outcome.
 
-        Raises RemoteError only for the finalizer, without which nothing else may be done.
+        Raises RemoteError only for the finalizer, without which nothing else may be done, and
+        LeadershipLost as soon as something may not be done by this process any more.
         """
         dry = plan.mode == "dryrun"
         if plan.finalizer_change == "add" and not dry:
@@ -106,6 +107,8 @@ class Actor:
         assert step.release is not None
         try:
             return self._lanes.release(step.release)
+        except LeadershipLost:
+            raise
         except RemoteError as error:
             outcomes.append(_failed(step, error))
             return True
@@ -127,6 +130,8 @@ class Actor:
             if step.job and not dry:
                 return self._begin(rule, key, step, ports)
             return self._sender.send(rule, step, ports, dry=dry)
+        except LeadershipLost:
+            raise
         except RemoteError as error:
             return _failed(step, error)
         except EngineError as error:

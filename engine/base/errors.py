@@ -133,3 +133,12 @@ class Bug(RemoteError):
 
     def __init__(self, error: Exception) -> None:
         super().__init__(f"a bug of ours ({type(error).__name__}); see the log")
+
+
+class LeadershipLost(RemoteError):
+    """This process may not change anything, for it does not lead or soon will not; nothing was sent."""
+
+    default_code = "LeadershipLost"
+
+    def __init__(self, message: str, *, operation: str = "") -> None:
+        super().__init__(message, operation=operation, sent="no")

@@ -11,10 +11,11 @@ from typing import Any, Final
 import click
 
 from engine.cli.parameters import Address, Duration, option
-from engine.settings import BindAddress, Settings
+from engine.settings import BindAddress, LeaderElection, Settings
 
 _FILE: Final = click.Path(path_type=Path)
 _IN_CLUSTER: Final = (":8443", ":8081")
+_ELECTION: Final = LeaderElection()
 _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
 
 
@@ -88,6 +89,48 @@ _STANDALONE: Final = ("127.0.0.1:8080", "127.0.0.1:8081")
     metavar="DIR",
     help="Where etcd backups that ask for a directory are kept, such as a mounted volume.",
 )
+@option(
+    "--leader-elect",
+    type=bool,
+    is_flag=False,
+    flag_value="true",
+    default=False,
+    metavar="BOOL",
+    help="Work only while holding a lease, so that several engines may run and one works.",
+)
+@option(
+    "--leader-elect-lease-duration",
+    type=Duration(),
+    default=_ELECTION.lease_s,
+    metavar="DURATION",
+    help="How long others wait for a leader that is silent. Default 15s.",
+)
+@option(
+    "--leader-elect-renew-deadline",
+    type=Duration(),
+    default=_ELECTION.renew_s,
+    metavar="DURATION",
+    help="A leader that could not renew its lease for so long ends. Default 10s.",
+)
+@option(
+    "--leader-elect-retry-period",
+    type=Duration(),
+    default=_ELECTION.retry_s,
+    metavar="DURATION",
+    help="How often a leader renews its lease, and how long others wait at most to look again. Default 2s.",
+)
+@option(
+    "--leader-election-id",
+    default=_ELECTION.name,
+    show_default=True,
+    metavar="NAME",
+    help="Name of the lease.",
+)
+@option(
+    "--leader-election-namespace",
+    metavar="NAMESPACE",
+    help="Where the lease is. Default: the pod's namespace, or that of the kubeconfig's context.",
+)
 @option("--workers", type=int, default=Settings().workers, show_default=True, help="Passes at the same time.")
 @option(
     "--log-format",
@@ -109,6 +152,7 @@ def command(**flags: Any) -> int:
       talos-operator run --standalone prod --apply cluster.yaml          real machines, no cluster
       talos-operator run --standalone ci --simulate 5 --apply cluster.yaml --until-ready 60s
       talos-operator run --rules my-rules --log-format json
+      talos-operator run --leader-elect                                  beside others, one of which works
     """
     settings = settings_from(flags)
     settings.check()
@@ -136,8 +180,19 @@ def settings_from(flags: dict[str, Any]) -> Settings:
         health_probe_bind_address=_address(flags["health_probe_bind_address"], health),
         meta_key=flags["enable_meta_key"],
         backup_directory=flags["backup_directory"],
+        leader_election=_election(flags) if flags["leader_elect"] else None,
         workers=flags["workers"],
         log_format=flags["log_format"],
+    )
+
+
+def _election(flags: dict[str, Any]) -> LeaderElection:
+    return LeaderElection(
+        name=flags["leader_election_id"],
+        namespace=flags["leader_election_namespace"],
+        lease_s=flags["leader_elect_lease_duration"],
+        renew_s=flags["leader_elect_renew_deadline"],
+        retry_s=flags["leader_elect_retry_period"],
     )
 
 

@@ -61,6 +61,13 @@ _STREAM: Final[Schema] = {
 """What one controller's `on.streams` come to: machines to be connected to, those that are, and when a machine
 last told of a change (seconds since 1970, 0 before the first)."""
 
+_ELECTION: Final[Schema] = {
+    "type": "object",
+    "properties": {"name": _TEXT, "leads": {"type": "boolean"}},
+    "required": ["name", "leads"],
+}
+"""The lease that says who works, and whether this process has it."""
+
 ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "controllers": _TEXTS,
     "operations": _TEXTS,
@@ -69,14 +76,15 @@ ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "watches": {"type": "array", "items": _WATCH},
     "streams": {"type": "array", "items": _STREAM},
     "certificateExpires": {"type": "number", "nullable": True},
+    "elections": {"type": "array", "items": _ELECTION},
     "version": _TEXT,
     "python": _TEXT,
     "revision": _TEXT,
 }
 """What `engine` holds in rules of kind EngineMetrics; `revision` is of the rules.
 
-Made anew at each scrape: `queues`, `watches`, `streams`, and `certificateExpires`, the end of what the metrics endpoint shows,
-in seconds since 1970; null when it shows none.
+Made anew at each scrape: `queues`, `watches`, `streams`, `elections` (none where nobody is elected), and
+`certificateExpires`, the end of what the metrics endpoint shows, in seconds since 1970; null when it shows none.
 """
 
 EVENTS: Final[Mapping[str, Mapping[str, Schema]]] = {

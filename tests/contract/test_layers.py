@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.capabilities", "engine.watch"),
     ("engine.ruleset",),
     ("engine.conditions", "engine.boards", "engine.permissions"),
-    ("engine.evaluate",),
+    ("engine.evaluate", "engine.election"),
     ("engine.decide", "engine.nodes", "engine.samples"),
     ("engine.observe", "engine.act", "engine.report", "engine.measure", "engine.streams"),
     ("engine.worker", "engine.leader"),

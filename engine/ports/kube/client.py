@@ -1,8 +1,8 @@
 """The client of the Kubernetes API that the engine uses: plain dicts in, plain dicts out.
 
 Every method has a deadline and raises RemoteError whose `sent` says whether the server may have
-acted. Never caches objects, never retries a write, changes nothing with `dry_run`. Methods block:
-call them from worker threads, not from the loop. Neighbours: `transport` sends, `stream` is a
+acted. Never caches objects, never retries a write, changes nothing with `dry_run`, writes nothing but events and
+reviews outside of its tenure. Methods block: call them from worker threads, not from the loop. Neighbours: `transport` sends, `stream` is a
 watch, `recorder` writes events; `engine.watch` keeps what the lists and watches give.
 """
 
@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from engine.base.errors import Expired, Garbled
 from engine.base.kinds import Key, Kind
+from engine.base.tenure import Tenure
 from engine.ports.kube.access import Access, open_access
 from engine.ports.kube.discovery import Discovery
 from engine.ports.kube.events import EventRecord
@@ -56,12 +57,16 @@ class KubeClient:
         *,
         deadline_s: float = 10.0,
         on_request: Callable[[RequestRecord], None] | None = None,
+        tenure: Tenure | None = None,
     ) -> None:
+        """Writes only within `tenure`; None: always."""
         self.namespace = access.namespace
         self._deadline_s = deadline_s
+        self._tenure = tenure or Tenure.unlimited()
         self._transport = Transport(access, on_request)
         self._discovery = Discovery(self._get)
-        self._recorder = EventRecorder(self)
+        # Events tell what was, and who gives up its work tells so too.
+        self._recorder = EventRecorder(self if tenure is None else KubeClient(access, on_request=on_request))
 
     @classmethod
     def connect(
@@ -72,6 +77,7 @@ class KubeClient:
         pool_size: int = 32,
         deadline_s: float = 10.0,
         on_request: Callable[[RequestRecord], None] | None = None,
+        tenure: Tenure | None = None,
     ) -> Self:
         """A client by kubeconfig or, in a pod, by its service account (see `open_access`).
 
@@ -79,7 +85,7 @@ class KubeClient:
         """
         path = None if kubeconfig is None else Path(kubeconfig)
         access = open_access(path, context=context, pool_size=pool_size)
-        return cls(access, deadline_s=deadline_s, on_request=on_request)
+        return cls(access, deadline_s=deadline_s, on_request=on_request, tenure=tenure)
 
     def close(self) -> None:
         """Write the events that wait, for at most two seconds, and close all connections."""
@@ -218,7 +224,8 @@ class KubeClient:
         }
         path = _path(key.kind, key.namespace, key.name)
         request = Request("DELETE", path, f"DELETE {key}", _dry(dry_run), options)
-        self._transport.send(request, deadline_s=self._deadline_s)
+        with self._tenure.effect(request.operation):
+            self._transport.send(request, deadline_s=self._deadline_s)
 
     def emit(self, event: EventRecord) -> None:
         """Record an event beside the caller: never blocks, never fails, may drop (see `recorder`)."""
@@ -227,12 +234,12 @@ class KubeClient:
     def review_token(self, token: str) -> UserInfo | None:
         """Who `token` belongs to by TokenReview, None when the server does not accept it."""
         path, body = token_review(token)
-        return user_of(self._write(Request("POST", path, "CREATE tokenreviews", {}, body)))
+        return user_of(self._ask(Request("POST", path, "CREATE tokenreviews", {}, body)))
 
     def review_access(self, user: UserInfo, question: AccessQuestion) -> bool:
         """Whether `user` may, by SubjectAccessReview."""
         path, body = access_review(user, question)
-        answer = self._write(Request("POST", path, "CREATE subjectaccessreviews", {}, body))
+        answer = self._ask(Request("POST", path, "CREATE subjectaccessreviews", {}, body))
         return bool((answer.get("status") or {}).get("allowed"))
 
     def _get(self, path: str, operation: str, params: Mapping[str, str] | None = None) -> Any:
@@ -241,6 +248,10 @@ class KubeClient:
         )
 
     def _write(self, request: Request) -> dict[str, Any]:
+        with self._tenure.effect(request.operation):
+            return self._ask(request)
+
+    def _ask(self, request: Request) -> dict[str, Any]:
         return self._object(self._transport.send(request, deadline_s=self._deadline_s), request.operation)
 
     def _object(self, answer: Any, operation: str) -> dict[str, Any]:

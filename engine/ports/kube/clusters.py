@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pykube
 
 from engine.base.errors import SettingsError, Unreachable
+from engine.base.tenure import Tenure
 from engine.ports.kube.access import access_of
 from engine.ports.kube.client import KubeClient
 from engine.ports.kube.failures import SOURCE
@@ -31,9 +32,10 @@ class Administrator:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Opens clients. `loopback_only`: to no other address, for simulated machines."""
+    """Opens clients, which write only within `tenure`. `loopback_only`: to no other address, for simulated machines."""
 
     loopback_only: bool
+    tenure: Tenure | None = None
 
     def client(self, server: str, who: Administrator, *, deadline_s: float) -> KubeClient:
         """A client of the API server at this URL; sends nothing yet.
@@ -57,7 +59,7 @@ class Clusters:
         except (SettingsError, ValueError, OSError) as error:
             message = f"its credentials are unusable ({type(error).__name__})"
             raise Unreachable(message, source=SOURCE, sent="no", code="InvalidCredentials") from error
-        return KubeClient(access, deadline_s=deadline_s)
+        return KubeClient(access, deadline_s=deadline_s, tenure=self.tenure)
 
 
 def _host(server: str) -> str:

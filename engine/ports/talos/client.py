@@ -2,7 +2,7 @@
 
 One background thread owns the loop, the connections and gRPC; a pass hands all its calls over as
 one coroutine. Every call is counted in one place. Never retries: the caller is told whether
-anything was sent. Neighbours: `connections`, `failures`; `engine.nodes` and the capabilities call.
+anything was sent. What changes a node is begun and ended within the tenure, or not sent. Neighbours: `connections`, `failures`; `engine.nodes` and the capabilities call.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import math
 import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
@@ -22,6 +23,7 @@ import grpc
 
 from engine import protocol
 from engine.base.errors import OutcomeUnknown, RemoteError, Sent, Unreachable
+from engine.base.tenure import Tenure
 from engine.ports.talos.address import Address, parse_address
 from engine.ports.talos.connections import Connection, Connections
 from engine.ports.talos.dial import Dialled, dial
@@ -57,7 +59,10 @@ class TalosClient:
         loopback_only: bool = False,
         capacity: int = 256,
         on_call: Callable[[CallRecord], None] | None = None,
+        tenure: Tenure | None = None,
     ) -> None:
+        """Changes nodes only within `tenure`; None: always."""
+        self._tenure = tenure or Tenure.unlimited()
         self._loopback_only = loopback_only
         self._capacity = capacity
         self._on_call = on_call
@@ -229,12 +234,14 @@ class TalosClient:
     ) -> list[protocol.Message]:
         async with self._pool().borrow(where, identity, until=until, exclusive=exclusive) as connection:
             before = connection.requests
-            left_s = max(0.001, until - asyncio.get_running_loop().time())
-            try:
-                replies = await _exchange(connection, method, request, left_s, limit)
-            except grpc.aio.AioRpcError as error:
-                sent = connection.sent_since(before)
-                raise of_call(error, str(where), method, headers_sent=sent) from None
+            # Looked at last of all, when the connection is there: what is sent now must also end in time.
+            with self._allowed(method) as longest_s:
+                left_s = max(0.001, min(longest_s, until - asyncio.get_running_loop().time()))
+                try:
+                    replies = await _exchange(connection, method, request, left_s, limit)
+                except grpc.aio.AioRpcError as error:
+                    sent = connection.sent_since(before)
+                    raise of_call(error, str(where), method, headers_sent=sent) from None
         for reply in replies:
             _check_metadata(reply, str(where), method)
         return replies
@@ -254,17 +261,29 @@ class TalosClient:
             left_s = max(0.001, until - asyncio.get_running_loop().time())
             call = connection.channel.stream_unary(f"/{method}", request.SerializeToString, reply.FromString)
             errors: list[Exception] = []
-            try:
-                answer: protocol.Message = await call(_noted(messages, errors), timeout=left_s)
-            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                if errors:
-                    raise errors[0] from None
-                if not isinstance(error, grpc.aio.AioRpcError):
-                    raise
-                sent = connection.sent_since(before)
-                raise of_call(error, str(where), method, headers_sent=sent) from None
+
+            def check() -> None:
+                """It may take longer than a lease, so each message asks."""
+                self._tenure.check(method)
+
+            with self._allowed(method):
+                try:
+                    answer: protocol.Message = await call(_noted(messages, check, errors), timeout=left_s)
+                except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                    if errors:
+                        raise errors[0] from None
+                    if not isinstance(error, grpc.aio.AioRpcError):
+                        raise
+                    sent = connection.sent_since(before)
+                    raise of_call(error, str(where), method, headers_sent=sent) from None
         _check_metadata(answer, str(where), method)
         return answer
+
+    def _allowed(self, method: str) -> AbstractContextManager[float]:
+        """Around one call: the seconds it may take; what only reads may take any time."""
+        if protocol.methods()[method].effect == "read":
+            return contextlib.nullcontext(math.inf)
+        return self._tenure.effect(method)
 
     def _pool(self) -> Connections:
         if self._connections is None:
@@ -282,11 +301,12 @@ class TalosClient:
 
 
 async def _noted(
-    messages: AsyncIterable[protocol.Message], errors: list[Exception]
+    messages: AsyncIterable[protocol.Message], check: Callable[[], None], errors: list[Exception]
 ) -> AsyncIterator[protocol.Message]:
     """The messages of an upload; gRPC only cancels the call when one cannot be had, and this keeps why."""
     try:
         async for message in messages:
+            check()
             yield message
     except Exception as error:
         errors.append(error)

@@ -10,7 +10,7 @@ import pytest
 from engine.base.errors import SettingsError
 from engine.cli.run import command as run_command
 from engine.cli.run import settings_from
-from engine.settings import BindAddress, Settings
+from engine.settings import BindAddress, LeaderElection, Settings
 
 
 def parsed(*arguments: str) -> Settings:
@@ -113,3 +113,39 @@ def test_the_calls_of_simulated_machines_are_written_beside_their_disks():
 def test_with_simulated_machines_nothing_else_is_dialled():
     assert Settings(standalone=Path("d"), simulate=2).loopback_only
     assert not Settings(standalone=Path("d")).loopback_only
+
+
+def test_leaders_are_elected_only_where_asked_for_and_with_the_times_that_users_know():
+    assert parsed().leader_election is None
+    assert parsed("--leader-elect=false").leader_election is None
+    assert parsed("--leader-elect").leader_election == LeaderElection(
+        name="ffa5cb32.alperen.cloud", namespace=None, lease_s=15, renew_s=10, retry_s=2
+    )
+    given = parsed(
+        *("--leader-elect=true", "--leader-election-id", "mine", "--leader-election-namespace", "n"),
+        *("--leader-elect-lease-duration", "1m", "--leader-elect-renew-deadline", "40s"),
+        *("--leader-elect-retry-period", "500ms"),
+    )
+    assert given.leader_election == LeaderElection(
+        name="mine", namespace="n", lease_s=60, renew_s=40, retry_s=0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--leader-elect-lease-duration", "10s"), "longer than --leader-elect-renew-deadline 10s"),
+        (
+            ("--leader-elect-renew-deadline", "2400ms"),
+            "longer than 1.2 times --leader-elect-retry-period 2s",
+        ),
+        (("--leader-elect-lease-duration", "500ms"), "at least 1s"),
+        (("--leader-elect-retry-period", "0s"), "more than nothing"),
+        (("--leader-election-id", "No Name"), "no name of an object"),
+        (("--standalone", "d"), "leave it out with --standalone"),
+        (("--apply", "x", "--until-ready", "5s"), "leave out --leader-elect"),
+    ],
+)
+def test_an_election_that_cannot_work_is_refused_with_its_flags(arguments, told):
+    with pytest.raises(SettingsError, match=told):
+        parsed("--leader-elect", *arguments).check()

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from talos_node import Network
 
 from engine import protocol
+from engine.base.tenure import Tenure
 from engine.ports.talos.client import CallRecord, TalosClient
 from engine.ports.talos.identity import Identity
 
@@ -21,9 +22,11 @@ from engine.ports.talos.identity import Identity
 class Caller:
     """A started client, its calls as plain functions, and what it counted."""
 
-    def __init__(self, capacity: int = 50) -> None:
+    def __init__(self, capacity: int = 50, tenure: Tenure | None = None) -> None:
         self.records: list[CallRecord] = []
-        self.client = TalosClient(loopback_only=True, capacity=capacity, on_call=self.records.append)
+        self.client = TalosClient(
+            loopback_only=True, capacity=capacity, on_call=self.records.append, tenure=tenure
+        )
         self.client.start()
 
     def work(self, where: str, who: Identity | None, method: str = "Version", **options: Any) -> Any:
