@@ -50,6 +50,12 @@ def files(backups: Path, pattern: str = "*") -> set[str]:
     return {path.name for path in (backups / FOLDER).glob(pattern) if not path.name.startswith(".")}
 
 
+def not_true(cluster: Cluster, name: str) -> set[str]:
+    """The types of the conditions of a backup that are False."""
+    conditions = cluster.get("TalosEtcdBackup", name)["status"]["conditions"]
+    return {each["type"] for each in conditions if each["status"] == "False"}
+
+
 def test_a_backup_is_a_whole_snapshot_with_the_keys_beside_it_and_goes_with_its_object(
     cluster: Cluster, backups: Path
 ) -> None:
@@ -100,12 +106,18 @@ def test_a_snapshot_that_is_cut_or_damaged_is_never_published_and_is_tried_again
     cluster: Cluster, backups: Path, how: str
 ) -> None:
     cluster.run.control(op="stream", method=SNAPSHOT, how=how, bytes=5000)
+    before = len(cluster.calls(SNAPSHOT, ok=False))
     cluster.apply(manifest("TalosEtcdBackup", f"bad-{how}", BACKUP))
     failed = cluster.says("TalosEtcdBackup", f"bad-{how}", "Failed", "BackupFailed")
     assert failed["status"] == "True"
     assert files(backups, "*.db") == set()
     cluster.ready("TalosEtcdBackup", f"bad-{how}", deadline_s=60)
-    assert cluster.condition("TalosEtcdBackup", f"bad-{how}", "Failed")["status"] == "False"
+    until(
+        "nothing is under way, and nothing has failed",
+        lambda: {"Progressing", "Failed"} == not_true(cluster, f"bad-{how}"),
+    )
+    assert len(cluster.calls(SNAPSHOT, ok=False)) == before + 2
+    assert len(files(backups, "*.db")) == 1
     cluster.delete("TalosEtcdBackup", f"bad-{how}")
     cluster.gone("TalosEtcdBackup", f"bad-{how}")
 
@@ -128,3 +140,76 @@ def test_a_schedule_keeps_the_newest_of_what_it_makes(cluster: Cluster, backups:
     cluster.delete("TalosEtcdBackupSchedule", "often")
     cluster.gone("TalosEtcdBackupSchedule", "often")
     assert files(backups) == set()
+
+
+def bucket(secret: str) -> dict[str, Any]:
+    """A bucket on an address where nobody listens, with credentials from this Secret."""
+    keys = {name: {"name": secret, "key": name} for name in ("accessKeyID", "secretAccessKey")}
+    s3 = {"bucket": "backups", "region": "eu-central-1", "endpoint": "https://127.0.0.1:1", **keys}
+    return {**BACKUP, "backupStorage": {"s3": s3}}
+
+
+def test_a_backup_that_cannot_begin_says_what_it_lacks_and_is_made_once_it_has_it(
+    cluster: Cluster, backups: Path
+) -> None:
+    kind = "TalosEtcdBackup"
+    secrets = cluster.client.kind_named("v1", "Secret")
+    namespaces = cluster.client.kind_named("v1", "Namespace")
+    cluster.client.create(
+        namespaces, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}}
+    )
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "elsewhere"},
+        "stringData": {"accessKeyID": "AKIDOFSOMEBODY", "secretAccessKey": "thesecretofsomebody"},
+    }
+    cluster.client.create(secrets, "other", body)
+    cluster.apply(manifest(kind, "lacking", bucket("elsewhere")))
+    cluster.apply(manifest(kind, "nowhere", {**BACKUP, "talosControlPlaneRef": {"name": "nobody"}}))
+    said = cluster.says(kind, "lacking", "Failed", "BackupFailed")
+    assert (said["status"], said["message"]) == (
+        "True",
+        "s3.accessKeyID: there is no Secret elsewhere in namespace default; create it",
+    )
+    assert cluster.condition(kind, "lacking", "Ready")["status"] == "Unknown"
+    assert cluster.condition(kind, "lacking", "Progressing")["status"] == "False"
+    assert cluster.says(kind, "nowhere", "Failed", "BackupFailed")["message"] == "no TalosControlPlane nobody"
+    cluster.client.create(secrets, "default", body)
+    until(
+        "it gets as far as the store",
+        lambda: "cannot be reached" in cluster.condition(kind, "lacking", "Failed")["message"],
+    )
+    assert "thesecretofsomebody" not in cluster.run.output.read_text()
+    key = Key(cluster.client.kind_named(API, kind), "default", "lacking")
+    cluster.client.patch(key, {"spec": {"backupStorage": {"s3": None, "directory": {}}}})
+    cluster.ready(kind, "lacking")
+    until("it has not failed", lambda: "Failed" in not_true(cluster, "lacking"))
+    for name in ("lacking", "nowhere"):
+        cluster.delete(kind, name)
+        cluster.gone(kind, name)
+    assert files(backups) == set()
+
+
+def test_the_metrics_of_a_schedule_tell_of_its_backups_and_go_with_it(cluster: Cluster) -> None:
+    spec = {"schedule": "@every 1h", "backupTemplate": {"spec": BACKUP}}
+    cluster.apply(manifest("TalosEtcdBackupSchedule", "told", spec))
+    named = 'namespace="default",name="told"'
+    prefix = "talos_operator_etcd_backup_"
+    wanted = [
+        f'{prefix}total{{{named},status="success"}} 1',
+        f'{prefix}total{{{named},status="failed"}} 0',
+        f"{prefix}duration_seconds_count{{{named}}} 1",
+        f"{prefix}size_bytes{{{named}}} ",
+        f"{prefix}last_success_timestamp_seconds{{{named}}} 1",
+        f"{prefix}next_schedule_timestamp_seconds{{{named}}} 1",
+        f'talos_operator_resource_status{{resource_type="talosetcdbackupschedule",{named},status="Ready"}} 1',
+    ]
+    for sample in wanted:
+        until(f"it is told: {sample}", lambda sample=sample: sample in cluster.metrics())
+    text = cluster.metrics()
+    for kind in ("talosetcdbackup", "talosetcdbackupschedule"):
+        assert f'talos_operator_resource_total{{resource_type="{kind}",namespace="default"}} 1' in text
+    cluster.delete("TalosEtcdBackupSchedule", "told")
+    cluster.gone("TalosEtcdBackupSchedule", "told")
+    until("its series are gone", lambda: 'name="told' not in cluster.metrics())
