@@ -29,6 +29,8 @@ def generated() -> Mapping[str, str]:
     }
     files["config/rbac/role.yaml"] = _WRITTEN + dump(cluster_role((asset("rules"),), "manager-role"))
     files["config/components/rules/patch.yaml"] = _WRITTEN + dump(_rules_patch())
+    # kustomize takes no file from outside its folder.
+    files["config/samples/taloscluster.yaml"] = (ROOT / "examples" / "quickstart.yaml").read_text("utf-8")
     return files
 
 
@@ -40,9 +42,15 @@ def install(kubectl: str) -> str:
 
 
 def _rules_patch() -> list[dict[str, Any]]:
-    """A ConfigMap has no folders: each key says where its file stands, with dots for slashes."""
+    """A ConfigMap has no folders: each key says where its file stands, with dots for slashes.
+
+    Optional, so that who leaves a file out gets what the engine says of it, and not a pod that never starts.
+    """
     items = [{"key": name.replace("/", "."), "path": name} for name in _rule_files()]
-    volume = {"name": "rules", "configMap": {"name": "talos-operator-rules", "items": items}}
+    volume = {
+        "name": "rules",
+        "configMap": {"name": "talos-operator-rules", "optional": True, "items": items},
+    }
     container = "/spec/template/spec/containers/0"
     mount = {"name": "rules", "mountPath": MOUNT, "readOnly": True}
     return [

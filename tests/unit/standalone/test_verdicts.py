@@ -11,6 +11,7 @@ import yaml
 GOLDEN = Path(__file__).parent / "golden"
 MANIFESTS = json.loads((GOLDEN / "admission.json").read_text())["manifests"]
 GROUPS = json.loads((GOLDEN / "updates.json").read_text())["groups"]
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").rglob("*.yaml"))
 API = "/apis/talos.alperen.cloud/v1alpha1/namespaces/default"
 
 RULES_OF_OUR_OWN = {"TalosEtcdBackup", "TalosEtcdBackupSchedule"}
@@ -55,3 +56,14 @@ def test_a_null_spec_is_dropped_where_none_is_required(shipped):
     document = {"metadata": {"name": "hollow"}, "spec": None}
     stored = shipped.post(f"{API}/talosmachines", document).body
     assert "spec" not in stored
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_has_no_field_that_is_not_known_and_no_value_that_is_refused(shipped, path):
+    for document in yaml.safe_load_all(path.read_text("utf-8")):
+        place = f"{API.rpartition('/')[0]}/{document['metadata']['namespace']}/{document['kind'].lower()}s"
+        query = {"fieldValidation": "Strict", "dryRun": "All"}
+        answer = shipped.post(place, document, **query)
+        assert answer.code == 201, answer.body
+        document["spec"]["nosuch"] = 1
+        assert shipped.post(place, document, **query).code == 400
