@@ -80,6 +80,7 @@ pictures: setup prometheus ## Draw docs/pictures anew: what the dashboards show 
 	$(BIN)/python -m tests.observability.pictures
 
 SAMPLE ?= 60
+COUNT ?= 100
 
 .PHONY: test-crash
 test-crash: setup ## Kill the engine at every mutating call: the whole crash matrix, half an hour or more
@@ -88,6 +89,10 @@ test-crash: setup ## Kill the engine at every mutating call: the whole crash mat
 .PHONY: test-crash-sample
 test-crash-sample: setup ## So much of the crash matrix as ends within five minutes; SAMPLE=60 trials at most
 	$(BIN)/python -m tests.crash --sample $(SAMPLE) --minutes 3.5
+
+.PHONY: test-handover
+test-handover: setup ## Hand-overs between two engines, COUNT=100 of them, half an hour or more
+	$(BIN)/python -m tests.faults.handover --count $(COUNT)
 
 .PHONY: test-backup-cuts
 test-backup-cuts: setup ## Backups under cut streams, kills, failing stores, full disks and clocks: all trials, half an hour or more

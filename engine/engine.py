@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 
 _STOP_TIMEOUT_S = 20.0
-_CALM_S = 1.0
+_CALM_S = 0.3
 """How long passes may still do what they want when the work is to be handed over."""
 
 
@@ -70,6 +70,7 @@ class Engine:
         self._tenure = tenure or Tenure.unlimited()
         self._waits = False
         self._serves = False
+        self._has_let_go = False
         self._meter = meter
         self.queue = WorkQueue(observer=self._meter)
         self._meter.watch(self.queue)
@@ -124,7 +125,8 @@ class Engine:
         self._jobs.halt()
         self.queue.drain(_CALM_S)
         self._tenure.end()
-        return self._tenure.wait_idle(_STOP_TIMEOUT_S)
+        self._has_let_go = self._tenure.wait_idle(_STOP_TIMEOUT_S)
+        return self._has_let_go
 
     def _serve(self) -> None:
         if not self._serves:
@@ -149,7 +151,8 @@ class Engine:
         """Let running passes end, for a bounded time, then close everything."""
         self._clock.stop()
         self.queue.shut_down()
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        # Passes that may change nothing any more are not waited for.
+        deadline = time.monotonic() + (_CALM_S if self._has_let_go else _STOP_TIMEOUT_S)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
