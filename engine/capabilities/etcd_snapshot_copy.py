@@ -72,7 +72,8 @@ def copied(
                 if len(batch) >= _BATCH:
                     passing.take(batch)
                     upload.write(batch)
-                    batch.clear()
+                    # Not emptied: the trace of a try that failed may still look at it.
+                    batch = bytearray()
             passing.take(batch)
             upload.write(batch)
             sha256 = passing.end()

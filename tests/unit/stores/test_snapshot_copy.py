@@ -20,9 +20,10 @@ from talos_node import Network, address, identity
 from engine import protocol
 from engine.base.errors import Denied, Garbled, OutcomeUnknown, RemoteError
 from engine.base.values import Opaque
-from engine.capabilities.etcd_snapshot_copy import CAPABILITY
+from engine.capabilities.etcd_snapshot_copy import CAPABILITY, copied
 from engine.capabilities.stores import handle_of
 from engine.etcdfile.layout import PAGE, Meta, meta_page
+from engine.ports.stores.directory import DirectoryStore, DirectoryUpload
 from engine.ports.talos.client import TalosClient
 
 KEY = "talos-operator-etcd-backups/cp/etcd-snapshot-2026-11-28T10-00-00Z.db"
@@ -98,6 +99,24 @@ def files(world):
 
 def nothing_is_there(world):
     return files(world) == {} and world.partial() == []
+
+
+def test_what_is_still_looked_at_by_a_try_that_failed_does_not_end_a_copy(tmp_path, monkeypatch):
+    looks, write = [], DirectoryUpload.write
+
+    def looking(self, data):
+        looks.append(memoryview(data))
+        write(self, data)
+
+    monkeypatch.setattr(DirectoryUpload, "write", looking)
+    make = protocol.message_class("common.Data")
+    messages = (
+        memoryview(make(bytes=LARGE[start : start + 65536]).SerializeToString())
+        for start in range(0, len(LARGE), 65536)
+    )
+    copied(messages, DirectoryStore(tmp_path), KEY, threading.Event(), source="here")
+    assert len(looks) > 2
+    assert (tmp_path / KEY).read_bytes() == LARGE
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE])
