@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from engine.machineconfig.secretsbundle import SecretsBundle
 
 _RENEWED_AT = 0.75
+_AHEAD_S = 86400.0
+"""A machine whose clock is ahead of ours gives what is not valid yet here, and would give the same again and again."""
 _OPAQUE = {"type": "string", "x-opaque": True}
 
 
@@ -28,7 +30,7 @@ def inspect(given: Mapping[str, Any], now: float) -> dict[str, Any]:
     """Compare with the issuer, the endpoints when given, and the time.
 
     `reason` is one word: Valid, Absent, Unreadable, OtherIssuer, OtherEndpoints, Expired or NotYetValid.
-    Raises CapabilityError (UnusableSecrets) when the issuer's bundle itself cannot be read.
+    What begins within a day is Valid. Raises CapabilityError (UnusableSecrets) when the issuer's bundle itself cannot be read.
     """
     from engine.machineconfig import certificates, identity, secretsbundle
     from engine.machineconfig.errors import ConfigError
@@ -54,7 +56,7 @@ def inspect(given: Mapping[str, Any], now: float) -> dict[str, Any]:
         return _verdict("OtherEndpoints", facts)
     if now >= facts.not_after:
         return _verdict("Expired", facts)
-    return _verdict("NotYetValid" if now < facts.not_before else "Valid", facts)
+    return _verdict("NotYetValid" if now < facts.not_before - _AHEAD_S else "Valid", facts)
 
 
 def _issued_by(found: Credentials, bundle: SecretsBundle) -> bool:

@@ -139,7 +139,12 @@ def test_a_talosconfig_that_we_write_is_valid_for_a_year():
     assert (verdict["renew"], verdict["expires"]) == ("2026-10-01T18:00:00Z", "2027-01-01T00:00:00Z")
     late = inspect(made["text"].reveal(), now=NOW + certificates.YEAR_S)
     assert (late["valid"], late["reason"]) == (False, "Expired")
-    assert inspect(made["text"].reveal(), now=NOW - 60)["reason"] == "NotYetValid"
+    assert inspect(made["text"].reveal(), now=NOW - 2 * 86400)["reason"] == "NotYetValid"
+
+
+def test_credentials_of_a_machine_whose_clock_is_ahead_are_not_made_again_and_again():
+    made = call("talos.talosconfig", context="demo", endpoints=["10.0.0.1"], identity=Opaque(BUNDLE))
+    assert inspect(made["text"].reveal(), now=NOW - 3600)["reason"] == "Valid"
 
 
 def test_credentials_for_other_endpoints_or_of_another_cluster_are_told_apart():
