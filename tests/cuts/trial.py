@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.crash.record import Object, look, objects_of, read
 from tests.crash.secrets import leaks
 from tests.cuts import oracles
-from tests.cuts.acts import ACTS, BACKUP, Act, is_true
+from tests.cuts.acts import ACTS, BACKUP, Act, is_ready, is_true
 from tests.cuts.disk import Order
 from tests.cuts.oracles import Witness
 from tests.cuts.places import BucketPlace
@@ -123,7 +123,9 @@ class _Course:
 
     def user(self, objects: Sequence[Object]) -> str:
         """Let the user do what is his, and tell what is missing."""
-        for each in [one for one in self.deletes if len(self.world.place.calls()) >= int(one.words[0])]:
+        calls = len(self.world.place.calls())
+        ready = any(is_ready(each) for each in objects if each["kind"] == BACKUP)
+        for each in [one for one in self.deletes if ready or calls >= int(one.words[0])]:
             self.deletes.remove(each)
             self.world.delete(self.world.backup("one"))
         if self.deletes:
