@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine.evaluate", "engine.election"),
     ("engine.decide", "engine.nodes", "engine.samples"),
     ("engine.observe", "engine.act", "engine.report", "engine.measure", "engine.streams"),
-    ("engine.worker", "engine.leader"),
+    ("engine.worker", "engine.leader", "engine.reload"),
     (
         "engine.serve",
         "engine.bringup",

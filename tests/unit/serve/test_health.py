@@ -46,3 +46,22 @@ def test_a_check_can_be_asked_by_itself_or_left_out():
     assert probe("/readyz", {"exclude": ["cache", "broken"]}, synced="x") == (200, "ok")
     assert probe("/readyz/none")[0] == 404
     assert probe("/metrics")[0] == 404
+
+
+def test_a_note_is_told_and_nothing_fails_by_it():
+    trouble = "machine.yaml:3:1: no such field"
+    handler = probe_handler(
+        health={}, ready={"cache": lambda: None}, notes={"rules": lambda: trouble, "b": lambda: None}
+    )
+
+    def asked(path, **query):
+        answer = handler(Request("GET", path, query))
+        return answer.status, answer.body.decode()
+
+    assert asked("/readyz") == (200, "ok")
+    status, body = asked("/readyz", verbose=[""])
+    assert status == 200
+    assert f"[!]rules: {trouble}\n[+]b ok\n" in body
+    assert asked("/readyz/rules") == (200, trouble)
+    assert asked("/readyz/b") == (200, "ok")
+    assert asked("/healthz/rules")[0] == 404
