@@ -24,6 +24,7 @@ def listeners(
     *,
     health: Mapping[str, Check],
     ready: Mapping[str, Check],
+    notes: Mapping[str, Check],
 ) -> list[Listener]:
     """The servers that the settings ask for, bound but not started.
 
@@ -36,7 +37,7 @@ def listeners(
             _metrics(settings, client, meter, lambda form: meter.series.render(form) + process(form))
         )
     if settings.health_probe_bind_address is not None:
-        handler = probe_handler(health=health, ready=ready)
+        handler = probe_handler(health=health, ready=ready, notes=notes)
         found.append(Listener(settings.health_probe_bind_address, "--health-probe-bind-address", handler))
     return found
 

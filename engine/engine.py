@@ -29,6 +29,7 @@ from engine.capabilities.registry import all_capabilities
 from engine.clockwatch import ClockWatch
 from engine.endpoints import listeners
 from engine.freshness import OwnWrites
+from engine.health import Check
 from engine.measure import Meter
 from engine.nodes import Nodes
 from engine.observe import Observer
@@ -64,8 +65,12 @@ class Engine:
         settings: Settings,
         meter: Meter,
         tenure: Tenure | None = None,
+        notes: Mapping[str, Check] | None = None,
     ) -> None:
-        """`tenure`: until when anything may be changed; that of the client, too. None: for ever."""
+        """`tenure`: until when anything may be changed; that of the client, too. None: for ever.
+
+        `notes` are told by /readyz and keep nothing from being ready.
+        """
         self.rules = rules
         self._tenure = tenure or Tenure.unlimited()
         self._waits = False
@@ -76,7 +81,7 @@ class Engine:
         self._meter.watch(self.queue)
         self.cache = Cache(client, rules.kinds, on_demand=rules.on_demand, owners=frozenset(rules.rules))
         self._meter.ask("watches", self._heard)
-        self._client = client
+        self.client = client
         self._talos = TalosClient(
             loopback_only=settings.loopback_only, on_call=self._meter.called, tenure=self._tenure
         )
@@ -99,6 +104,7 @@ class Engine:
             self._meter,
             health={"workers": self._deaths, "watches": self._liveness},
             ready={"caches": self._readiness},
+            notes=notes or {},
         )
         self.cache.subscribe(self._changed)
 
@@ -162,6 +168,14 @@ class Engine:
         for listener in self._listeners:
             listener.stop()
 
+    def has_jobs(self) -> bool:
+        """Whether something runs beside the passes that it is better to wait for."""
+        return self._jobs.are_running()
+
+    def has_ended(self) -> bool:
+        """Whether, after `stop`, nothing of this engine can change anything any more."""
+        return not (any(thread.is_alive() for thread in self._threads) or self._jobs.are_running())
+
     def _hops(self, settings: Settings) -> Hops:
         nodes = Nodes(self._talos, self._identities)
         run = self._talos.run
@@ -178,13 +192,13 @@ class Engine:
             readers=self._readers,
             observer=Observer(Reader(self.cache, nodes, Memo()), run, known, cpu, self._jobs.states),
             actor=Actor(
-                KubeWriter(self._client, self.cache, self._writes),
-                Lanes(self._client),
-                Intents(self._client, self._writes),
+                KubeWriter(self.client, self.cache, self._writes),
+                Lanes(self.client),
+                Intents(self.client, self._writes),
                 Sender(nodes, all_capabilities(), run),
                 self._jobs,
             ),
-            reporter=Reporter(self._client, self._writes),
+            reporter=Reporter(self.client, self._writes),
             meter=self._meter,
             streams=self._streams,
             jobs=self._jobs,
@@ -202,7 +216,7 @@ class Engine:
     def _ports(self, namespace: str) -> Ports:
         return Ports(
             talos=self._talos,
-            kube=self._client,
+            kube=self.client,
             identities=self._identities,
             clusters=self._clusters,
             now=time.time(),

@@ -43,6 +43,8 @@ class Meter:
             "watches": [],
             "streams": [],
             "certificateExpires": None,
+            "rulesLoadedAt": None,
+            "rulesReloaded": True,
             "elections": [],
             "version": __version__,
             "python": platform.python_version(),

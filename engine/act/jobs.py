@@ -103,6 +103,12 @@ class Jobs:
         with self._lock:
             return self._ended.pop(key, [])
 
+    def are_running(self) -> bool:
+        """Whether any job runs, told to end or not."""
+        with self._lock:
+            jobs = [job for jobs in self._jobs.values() for job in jobs.values()]
+        return any(job.thread is not None and job.thread.is_alive() for job in jobs)
+
     def halt(self) -> None:
         """Tell all jobs to end and begin no other."""
         with self._lock:

@@ -76,6 +76,8 @@ ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
     "watches": {"type": "array", "items": _WATCH},
     "streams": {"type": "array", "items": _STREAM},
     "certificateExpires": {"type": "number", "nullable": True},
+    "rulesLoadedAt": {"type": "number", "nullable": True},
+    "rulesReloaded": {"type": "boolean"},
     "elections": {"type": "array", "items": _ELECTION},
     "version": _TEXT,
     "python": _TEXT,
@@ -84,7 +86,8 @@ ENGINE_FIELDS: Final[Mapping[str, Schema]] = {
 """What `engine` holds in rules of kind EngineMetrics; `revision` is of the rules.
 
 Made anew at each scrape: `queues`, `watches`, `streams`, `elections` (none where nobody is elected), and
-`certificateExpires`, the end of what the metrics endpoint shows, in seconds since 1970; null when it shows none.
+`certificateExpires`, the end of what the metrics endpoint shows, in seconds since 1970; null when it shows none;
+`rulesLoadedAt`, when the rules in use were loaded, and `rulesReloaded`, whether they are what the files say now.
 """
 
 EVENTS: Final[Mapping[str, Mapping[str, Schema]]] = {

@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine.endpoints",),
     ("engine.engine",),
+    ("engine.lives",),
     ("engine.app",),
     ("engine.cli",),
     ("engine.__main__",),
