@@ -46,10 +46,13 @@ class Witness:
                 for flaw in self.untrue(each, holding):
                     self._say(flaw)
 
-    def counts(self, counted: dict[str, int]) -> None:
-        """What one engine has counted as successes; to be told before the look that it is compared with."""
+    def counts(self, counted: dict[str, int], left: int = 0) -> None:
+        """What one engine has counted as successes, asked before the look that it is compared with.
+
+        `left` backups are gone, or about to be: nobody can tell whether what they had was whole.
+        """
         told, whole = sum(counted.values()), sum(map(len, self.whole.values()))
-        if told > whole:
+        if told > whole + left:
             self._say(f"counted: {told} successes, {whole} whole snapshots were ever there")
 
     def untrue(self, backup: Object, holding: Holding) -> Iterator[str]:

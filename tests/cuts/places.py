@@ -122,7 +122,7 @@ class FolderPlace:
         return self._log.read_text().splitlines() if self._log.exists() else []
 
     def met(self) -> list[str]:
-        return [line.rsplit(" ", 1)[0] for line in self.calls() if not line.endswith(" -")]
+        return [line for line in self.calls() if not line.endswith(" -")]
 
     def order(self, order: Order | None, pid: Callable[[], int]) -> Mapping[str, Any]:
         return {
