@@ -18,7 +18,7 @@ from typing import Final
 from hpack import Decoder, Encoder, HPACKError
 
 from engine.ports.talos.grpcmessages import PREFIX, Assembly, Compressed, TooLong
-from engine.ports.talos.grpcstatus import Status, of_headers, of_reset
+from engine.ports.talos.grpcstatus import CANCELLED, Status, of_headers, of_reset
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = (
@@ -34,6 +34,7 @@ _MASK: Final = 2**31 - 1
 _HEADER: Final = struct.Struct(">IBI")
 _SETTING: Final = struct.Struct(">HI")
 _TABLE_SIZE, _ENABLE_PUSH, _INITIAL_WINDOW = 1, 2, 4
+_CANCEL: Final = 8
 _FIRST_WINDOW: Final = 65535
 
 
@@ -120,6 +121,17 @@ class Connection:
         self._send(HEADERS, END_HEADERS, call.number, headers)
         self._send(DATA, END_STREAM, call.number, b"\0" + len(request).to_bytes(4, "big") + request)
         return call
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether one more call may be begun: not after the peer has said that it goes."""
+        return not self.broken and self._last_word is None
+
+    def cancel(self, call: Call) -> None:
+        """Tell the peer that nobody waits for this call any more."""
+        if self._calls.get(call.number) is call:
+            self._send(RST_STREAM, 0, call.number, _CANCEL.to_bytes(4, "big"))
+            self._end(call, Status(CANCELLED, "nobody waits for it any more"))
 
     def feed(self, data: bytes) -> None:
         """Take what came: whole messages are put into their calls."""

@@ -14,8 +14,10 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from engine.base.errors import Denied, Missing, Refused, RemoteError, Unreachable
+from engine.ports.talos.address import Address
 from engine.ports.talos.connections import Connections
 from engine.ports.talos.dial import dial
+from engine.ports.talos.identity import Identity
 from engine.ports.talos.watched import Told, Wanted
 from engine.ports.talos.watching import Watching
 
@@ -43,6 +45,7 @@ class Watches:
         self._count = count
         self._loop = asyncio.get_running_loop()
         self._kept: dict[Hashable, _Kept] = {}
+        self._at: dict[Address, _Kept] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._free_at = 0.0
 
@@ -62,6 +65,13 @@ class Watches:
         """Whether the machine's changes are being told at the moment; any thread."""
         kept = self._kept.get(token)
         return kept is not None and kept.is_open
+
+    def connection(self, address: Address, identity: Identity | None) -> Watching | None:
+        """An open connection to this machine with this identity, over which it can be asked; on the loop."""
+        kept = self._at.get(address)
+        if kept is None or not kept.is_open or kept.wanted.identity != identity:
+            return None
+        return kept.connection if kept.connection is not None and kept.connection.takes_calls else None
 
     def tokens(self) -> list[Hashable]:
         """Everything that is watched or waits to be; any thread."""
@@ -83,8 +93,10 @@ class Watches:
         if kept is not None:
             kept.rest()
             del self._kept[token]
+            if self._at.get(kept.wanted.address) is kept:
+                del self._at[kept.wanted.address]
         if wanted is not None:
-            kept = self._kept[token] = _Kept(self, token, wanted)
+            kept = self._kept[token] = self._at[wanted.address] = _Kept(self, token, wanted)
             self.begin(kept)
 
     def begin(self, kept: _Kept) -> None:

@@ -1,6 +1,6 @@
 """One connection to a node that is kept open for what the node tells by itself: several streams, no thread, no task.
 
-Reads when the kernel has something, on the loop; at rest it costs its memory and nothing else. The first end of a
+While it is open the node may be asked over it, too: no second connection is needed for that. Reads when the kernel has something, on the loop; at rest it costs its memory and nothing else. The first end of a
 stream that is no lasting refusal is the end of all of them. Never opens itself again. Neighbours: `watches` opens
 and is told, `dial` connected, `http2` understands the bytes.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.base.errors import RemoteError
@@ -21,7 +22,7 @@ from engine.ports.talos.watched import Stream
 
 _CHUNK: Final = 65536
 _WINDOW: Final = 1 << 20
-_LONGEST: Final = 4 << 20
+_LONGEST: Final = 32 << 20
 
 
 class Listener(Protocol):
@@ -40,10 +41,20 @@ class Listener(Protocol):
         """All is over, once."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A call that somebody waits for."""
+
+    call: Call
+    limit: int
+    done: asyncio.Future[None]
+
+
 class Watching:
     """An open connection."""
 
     __slots__ = (
+        "_asked",
         "_calls",
         "_heard",
         "_http",
@@ -65,15 +76,42 @@ class Watching:
         self._http = Connection(source, max_message=_LONGEST, window=_WINDOW)
         self._calls: list[Call | None] = [self._http.open(each.method, each.request) for each in streams]
         self._heard = bytearray(len(streams))
+        self._asked: tuple[_Asked, ...] = ()
         self._writing = False
         self.closed = False
         self._loop.add_reader(node.sock, self._readable)
         self._loop.call_soon(self._begin)
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether the node can be asked over this connection."""
+        return not self.closed and self._http.takes_calls
+
+    async def ask(self, method: str, request: bytes, limit: int) -> list[bytes]:
+        """The replies to one call, at most `limit`; raises RemoteError. Cancelled: the node is told so."""
+        call = self._http.open(method, request)
+        asked = _Asked(call, limit, self._loop.create_future())
+        self._asked += (asked,)
+        self._flush()
+        try:
+            await asked.done
+        finally:
+            self._asked = tuple(each for each in self._asked if each is not asked)
+            if call.ended is None:
+                self._http.cancel(call)
+                self._flush()
+        replies = [bytes(each) for each in call.take()[:limit]]
+        ended = call.ended
+        if len(replies) < limit and ended is not None and not ended.status.is_ok:
+            raise of_stream(ended.status, self._source, method, refused=ended.refused)
+        return replies
+
     def close(self) -> None:
-        """End it without telling anybody."""
+        """End it without telling the listener; whoever has asked something learns that there is no answer."""
         if not self.closed:
             self.closed = True
+            self._http.lost("the connection was given up")
+            self._answer()
             self._loop.remove_reader(self._node.sock)
             self._loop.remove_writer(self._node.sock)
             self._node.sock.close()
@@ -140,6 +178,14 @@ class Watching:
                     return
         if unheard and 0 not in self._heard:
             self._listener.answered()
+        self._answer()
+
+    def _answer(self) -> None:
+        """Wake those whose call has ended or given enough."""
+        for asked in self._asked:
+            call = asked.call
+            if (call.ended is not None or len(call.messages) >= asked.limit) and not asked.done.done():
+                asked.done.set_result(None)
 
     def _hand_on(self, stream: int, call: Call) -> bool:
         useful = True
