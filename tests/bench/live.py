@@ -61,7 +61,7 @@ def live_pass(folder: Path) -> list[Figure]:
 
 
 @contextmanager
-def ready_engine(folder: Path, **more: Any) -> Iterator[tuple[Engine, Meter]]:
+def ready_engine(folder: Path, *, meter: type[Meter] = Meter, **more: Any) -> Iterator[tuple[Engine, Meter]]:
     """An engine of this process over a quickstart cluster that is Ready; `more` are settings."""
     with ExitStack() as stack:
         api = subprocess.Popen(
@@ -77,12 +77,12 @@ def ready_engine(folder: Path, **more: Any) -> Iterator[tuple[Engine, Meter]]:
         rules = load_rules((asset("rules"),), load_catalog(asset("schemas")))
         given = {"metrics_bind_address": None, "health_probe_bind_address": None, "workers": 4, **more}
         settings = Settings(standalone=folder, simulate=5, **given)
-        meter = Meter(rules, settings.workers)
-        client = KubeClient.connect(kubeconfig, on_request=meter.requested)
+        made = meter(rules, settings.workers)
+        client = KubeClient.connect(kubeconfig, on_request=made.requested)
         stack.callback(client.close)
-        engine = Engine(rules, client, settings, meter)
+        engine = Engine(rules, client, settings, made)
         engine.start()
         stack.callback(engine.stop)
         applied = apply_files(client, [QUICKSTART])
         until("the cluster is Ready", lambda: not obstacles(client, applied), deadline_s=120)
-        yield engine, meter
+        yield engine, made

@@ -20,6 +20,7 @@ from tests.bench.live import live_pass
 from tests.bench.memory import memory
 from tests.bench.scrape import scrape
 from tests.bench.snapshot import snapshot_copy
+from tests.bench.waking import waking
 from tests.rules.world import judge, read
 from tests.sim.shipped import ROOT
 
@@ -116,6 +117,7 @@ def everything(folder: Callable[[str], Path], *, quick: bool) -> Sequence[Figure
         *configurations(),
         *snapshot_copy(folder("snapshot")),
         *live_pass(folder("live")),
+        *waking(folder("waking")),
         *scrape(folder("scrape")),
         *bring_up(folder("five"), 5),
         *bring_up(folder("hundred"), 100),
