@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -27,20 +26,18 @@ from engine.base.tenure import Tenure
 from engine.ports.talos.address import Address, parse_address
 from engine.ports.talos.connections import Connection, Connections
 from engine.ports.talos.dial import Dialled, dial
-from engine.ports.talos.failures import of_call, of_node
+from engine.ports.talos.failures import of_call
 from engine.ports.talos.identity import Identity
+from engine.ports.talos.replies import ask, check_metadata
 
 if TYPE_CHECKING:
     from engine.ports.talos.watches import Watches
-    from engine.ports.talos.watching import Watching
 
 T = TypeVar("T")
 
 _STOP_S = 5.0
 _SMALL = 8192
 """No question is longer; what is goes through gRPC, which knows flow control."""
-_WITH_ITS_STATUS = 2
-"""A unary call has one reply: whoever waits for more waits for its end."""
 _CANCELLED = RemoteError("the caller left", code="CANCELLED")
 
 
@@ -241,7 +238,7 @@ class TalosClient:
         watching = None if exclusive or self._watches is None else self._watches.connection(where, identity)
         reads = protocol.methods()[method].effect == "read" and request.ByteSize() <= _SMALL
         if watching is not None and reads:
-            return await _ask(watching, str(where), method, request, until, limit)
+            return await ask(watching, str(where), method, request, until, limit)
         async with self._pool().borrow(where, identity, until=until, exclusive=exclusive) as connection:
             before = connection.requests
             # Looked at last of all, when the connection is there: what is sent now must also end in time.
@@ -253,7 +250,7 @@ class TalosClient:
                     sent = connection.sent_since(before)
                     raise of_call(error, str(where), method, headers_sent=sent) from None
         for reply in replies:
-            _check_metadata(reply, str(where), method)
+            check_metadata(reply, str(where), method)
         return replies
 
     async def _upload(
@@ -286,7 +283,7 @@ class TalosClient:
                         raise
                     sent = connection.sent_since(before)
                     raise of_call(error, str(where), method, headers_sent=sent) from None
-        _check_metadata(answer, str(where), method)
+        check_metadata(answer, str(where), method)
         return answer
 
     def _allowed(self, method: str) -> AbstractContextManager[float]:
@@ -343,28 +340,6 @@ async def _dialled(where: Address, identity: Identity | None, within_s: float) -
         raise Unreachable(message, source=str(where), sent="no", code="ConnectTimeout") from error
 
 
-async def _ask(
-    watching: Watching, source: str, method: str, request: protocol.Message, until: float, limit: int
-) -> list[protocol.Message]:
-    """The replies of a reading method over the connection that a machine is watched over."""
-    known = protocol.methods()[method]
-    try:
-        async with asyncio.timeout_at(until):
-            found = await watching.ask(
-                method, request.SerializeToString(), limit if known.server_streaming else _WITH_ITS_STATUS
-            )
-    except TimeoutError as error:
-        message = "no answer in time"
-        raise OutcomeUnknown(message, source=source, sent="unknown", code="DEADLINE_EXCEEDED") from error
-    if not found and not known.server_streaming:
-        raise RemoteError("an answer without a message", source=source, sent="yes", code="INTERNAL")
-    take = protocol.message_class(known.output.full_name).FromString
-    replies = [take(each) for each in found]
-    for reply in replies:
-        _check_metadata(reply, source, method)
-    return replies
-
-
 async def _exchange(
     connection: Connection, method: str, request: protocol.Message, deadline_s: float, limit: int
 ) -> list[protocol.Message]:
@@ -387,25 +362,6 @@ async def _exchange(
             stream.cancel()
             break
     return replies
-
-
-def _check_metadata(reply: Any, source: str, method: str) -> None:
-    """Errors of a fan-out hide inside an OK reply; source: common.Metadata of the Talos API."""
-    many, told = _metadata_of(reply.DESCRIPTOR)
-    if not told:
-        return
-    for part in reply.messages if many else (reply,):
-        if part.metadata.error:
-            raise of_node(part.metadata.status.code, part.metadata.error, source, method)
-
-
-@lru_cache(maxsize=512)
-def _metadata_of(descriptor: Any) -> tuple[bool, bool]:
-    """Whether a reply has a part for each node, and whether a part has metadata."""
-    fields = descriptor.fields_by_name
-    many = "messages" in fields
-    part = fields["messages"].message_type if many else descriptor
-    return many, part is not None and "metadata" in part.fields_by_name
 
 
 __all__ = ["CallRecord", "Identity", "TalosClient"]

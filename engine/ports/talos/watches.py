@@ -2,7 +2,7 @@
 
 At rest a watch is its connection and nothing else: no task, no timer, no ping. What ends is opened again after a
 growing, drawn delay; all of them together begin so many handshakes a second, however many machines come back at
-once, and a machine that does not answer takes nobody's turn. Whoever wants them says so from any thread; everything
+once, and nobody waits while a machine keeps silent. Whoever wants them says so from any thread; everything
 else happens on the loop. Neighbours: `watching` is one connection, `engine.streams` wants and is told.
 """
 
