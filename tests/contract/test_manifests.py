@@ -128,3 +128,14 @@ def test_the_components_mount_rules_and_a_certificate_where_the_arguments_look_f
     asked = {argument.partition("=")[2] for argument in container["args"] if "=/etc/" in argument}
     assert asked == {"/etc/talos-operator/rules", "/etc/talos-operator/metrics-cert"}
     assert asked <= mounted
+
+
+@needs_kubectl
+def test_the_pod_stands_for_election_and_may_hold_the_lease_in_its_namespace(whole):
+    (container,) = whole["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"]
+    assert "--leader-elect" in container["args"]
+    binding = whole["RoleBinding", "talos-operator-leader-election-rolebinding"]
+    role = whole["Role", binding["roleRef"]["name"]]
+    assert {item["metadata"]["namespace"] for item in (binding, role)} == {NAMESPACE}
+    leases = [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["leases"]]
+    assert leases == [["get", "create", "update"]]

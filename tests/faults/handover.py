@@ -20,14 +20,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.base.errors import RemoteError
 from engine.ports.kube.client import KubeClient
 from tests.faults.apart import MACHINES
-from tests.faults.replicas import KEY, SHORT, TRUE, Replica, Replicas, Times, acts_after
+from tests.faults.replicas import KEY, SHORT, TRUE, Replica, Replicas, Times, acts_after, alone
 from tests.sim.cluster import APPLY, BOOTSTRAP, NAME, RESET, Cluster, patched, quickstart
 from tests.sim.shipped import until
 
@@ -92,7 +92,7 @@ def pause(scene: Scene, leader: Replica) -> HandOver:
         now = scene.run.leader(scene.client, _QUIET_S)
         return HandOver("pause", now is not leader)
     until("somebody else has the lease", lambda: scene.run.holder(scene.client) not in ("", former))
-    with _alone(scene, leader):
+    with alone(scene.run, leader):
         before = len(scene.run.mutations())
         woken = time.monotonic()
         leader.send(signal.SIGCONT)
@@ -100,21 +100,6 @@ def pause(scene: Scene, leader: Replica) -> HandOver:
         ends = time.monotonic() - woken
         stale = len(scene.run.mutations()) - before
     return HandOver("pause", True, ends=ends, stale=stale)
-
-
-@contextmanager
-def _alone(scene: Scene, leader: Replica) -> Iterator[None]:
-    """Nobody else runs meanwhile; what has been sent before has arrived."""
-    others = [each for each in scene.run.replicas if each is not leader and not each.has_ended()]
-    with scene.run.nobody_revives(leader):
-        for each in others:
-            each.send(signal.SIGSTOP)
-        try:
-            time.sleep(0.1)
-            yield
-        finally:
-            for each in others:
-                each.send(signal.SIGCONT)
 
 
 def delete(scene: Scene, leader: Replica) -> HandOver:

@@ -290,17 +290,34 @@ def _text(replica: Replica) -> str:
 
 
 def acts_after(replicas: Replicas, former: str, client: KubeClient, deadline_s: float) -> float:
-    """Seconds until another holder's process has ended its first pass."""
+    """Seconds until another holder's process has ended its first pass, or leads where nothing is left to work on."""
     began = time.monotonic()
 
     def acts() -> bool:
         holder = replicas.holder(client)
         if holder in ("", former):
             return False
+        is_idle = not replicas.all_of(client, "TalosCluster")
         return any(
-            f"as {holder}" in _text(each) and (each.metric("controller_runtime_reconcile_total") or 0) > 0
+            f"as {holder}" in _text(each)
+            and (is_idle or (each.metric("controller_runtime_reconcile_total") or 0) > 0)
             for each in replicas.replicas
         )
 
     until("somebody else works", acts, deadline_s=deadline_s)
     return time.monotonic() - began
+
+
+@contextmanager
+def alone(run: Replicas, replica: Replica) -> Iterator[None]:
+    """Nobody else runs meanwhile, and whatever they have sent before has arrived."""
+    others = [each for each in run.replicas if each is not replica and not each.has_ended()]
+    with run.nobody_revives(replica):
+        for each in others:
+            each.send(signal.SIGSTOP)
+        try:
+            time.sleep(0.1)
+            yield
+        finally:
+            for each in others:
+                each.send(signal.SIGCONT)

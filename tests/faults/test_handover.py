@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import signal
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.faults.apart import MACHINES
 from tests.faults.handover import HARMS, SEED, cut, delete, kill, pause, round_of, stop, storm, usurp
-from tests.faults.replicas import SHORT, Replicas
-from tests.sim.cluster import NAME, quickstart
+from tests.faults.replicas import SHORT, Replicas, alone
+from tests.sim.cluster import APPLY, BOOTSTRAP, NAME, patched, quickstart
 from tests.sim.shipped import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,3 +58,28 @@ def test_who_waits_serves_metrics_writes_nothing_and_takes_over_at_once(tmp_path
         reasons = {(item["reason"], item["note"].partition(" ")[2]) for item in cluster.events()}
     assert ("LeaderElection", "became leader") in reasons
     assert ("LeaderElection", "stopped leading") in reasons
+
+
+def test_a_leader_that_wakes_with_work_left_to_do_does_none_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    run = Replicas(folder)
+    with run.running() as cluster:
+        until("one leads and one waits", lambda: run.waiting(cluster.client))
+        document = quickstart(1, 1)
+        cluster.apply(document)
+        cluster.ready()
+        leader, former = run.leader(cluster.client), run.holder(cluster.client)
+        leader.send(signal.SIGSTOP)
+        cluster.apply(patched(document, {"machine": {"env": {"GREETING": "hello"}}}))
+        until("the other one has the lease", lambda: run.holder(cluster.client) not in ("", former))
+        with alone(run, leader):
+            before = run.mutations()
+            leader.send(signal.SIGCONT)
+            until("it has ended", leader.has_ended, deadline_s=20)
+            assert run.mutations() == before
+        applied = Counter(dict.fromkeys(MACHINES, 2))
+        until("the other one has done it", lambda: run.accepted(APPLY) == applied)
+        cluster.ready()
+        assert leader.exits == [1]
+        assert sum(run.accepted(BOOTSTRAP).values()) == 1
