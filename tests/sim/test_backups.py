@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.base.kinds import Key
-from tests.sim.cluster import API, NAME, Cluster, quickstart, started
+from tests.sim.cluster import API, MODE, NAME, Cluster, quickstart, started
 from tests.sim.shipped import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -139,6 +139,38 @@ def test_a_schedule_keeps_the_newest_of_what_it_makes(cluster: Cluster, backups:
     assert status["lastSuccessfulBackupTime"] >= status["lastScheduleTime"][:10]
     cluster.delete("TalosEtcdBackupSchedule", "often")
     cluster.gone("TalosEtcdBackupSchedule", "often")
+    assert files(backups) == set()
+
+
+def test_a_dry_run_of_a_schedule_and_a_backup_tells_what_would_be_made_and_stores_nothing(
+    cluster: Cluster, backups: Path
+) -> None:
+    asked = len(cluster.calls(SNAPSHOT, ok=False))
+    spec = {"schedule": "@every 1h", "backupTemplate": {"spec": BACKUP}}
+    for kind, name, wanted in (
+        ("TalosEtcdBackupSchedule", "trial", spec),
+        ("TalosEtcdBackup", "trial", BACKUP),
+    ):
+        document = manifest(kind, name, wanted)
+        document["metadata"]["annotations"] = {MODE: "DryRun"}
+        cluster.apply(document)
+
+        def told(kind: str = kind) -> bool:
+            events = (event for event in cluster.events() if event["regarding"]["kind"] == kind)
+            return any(
+                event["reason"] == "DryRun" for event in events if event["regarding"]["name"] == "trial"
+            )
+
+        until("an event tells of it", told)
+    assert cluster.names("TalosEtcdBackup") == {"trial"}
+    assert "status" not in cluster.get("TalosEtcdBackup", "trial")
+    assert files(backups) == set()
+    assert len(cluster.calls(SNAPSHOT, ok=False)) == asked
+    cluster.annotate("TalosEtcdBackup", "trial", MODE, None)
+    cluster.ready("TalosEtcdBackup", "trial")
+    for kind in ("TalosEtcdBackupSchedule", "TalosEtcdBackup"):
+        cluster.delete(kind, "trial")
+        cluster.gone(kind, "trial")
     assert files(backups) == set()
 
 

@@ -21,6 +21,7 @@ from tests.sim.shipped import ROOT, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 KIND, BACKUP = "TalosControlPlane", "TalosEtcdBackup"
+SNAPSHOT = "machine.MachineService/EtcdSnapshot"
 RECOVER = "machine.MachineService/EtcdRecover"
 ALL = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
 EPHEMERAL = {
@@ -59,8 +60,11 @@ def back_up(cluster: Cluster, store: ObjectStore, name: str, **more: Any) -> dic
     """Take a backup into the bucket; the status of its object."""
     spec = {"talosControlPlaneRef": {"name": NAME}, "backupStorage": store.spec, **more}
     metadata = {"name": name, "namespace": "default"}
+    leader, asked = cluster.etcd_leader(), len(cluster.calls(SNAPSHOT, ok=False))
     cluster.apply({"apiVersion": API, "kind": BACKUP, "metadata": metadata, "spec": spec})
     cluster.ready(BACKUP, name)
+    if cluster.etcd_leader() == leader:
+        assert leader not in cluster.calls(SNAPSHOT, ok=False)[asked:]
     status: dict[str, Any] = cluster.get(BACKUP, name)["status"]
     return status
 
