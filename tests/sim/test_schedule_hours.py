@@ -36,7 +36,7 @@ SNAPSHOT = "machine.MachineService/EtcdSnapshot"
 FOLDER = f"talos-operator-etcd-backups/{NAME}"
 SPEC = {"talosControlPlaneRef": {"name": NAME}, "backupStorage": {"directory": {}}}
 HOUR_S, MINUTE_S = 3600, 60
-BEHIND_S = 15 * HOUR_S
+BEHIND_S = 20 * HOUR_S
 """The engine's client certificates last for a day of virtual time, and have to outlive the real one."""
 SEED = int(os.environ.get("TALOS_OPERATOR_TEST_SEED", "20261128"))
 REPLAY = f"TALOS_OPERATOR_TEST_SEED={SEED}"
