@@ -21,13 +21,13 @@ _LAST_WORDS_S: Final = 0.05
 
 
 def tune() -> None:
-    """Short switches between threads, one malloc arena, as many descriptors as allowed.
+    """Short switches between threads, few malloc arenas, as many descriptors as allowed.
 
     Measured: with passes computing, a scrape waits 14 ms instead of 164; after a mass reconnect
     13 to 16 MiB less stay resident.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    _libc("mallopt", _M_ARENA_MAX, 1)
+    _libc("mallopt", _M_ARENA_MAX, 2)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -34,8 +34,8 @@ _ACCEPT_S = 5.0
 _MAX_MESSAGE = 32 << 20
 _NEVER_MS = 2**31 - 1
 IDLE_S = 300.0
-LASTING = 8
-"""As many may be idle for `IDLE_S`, at some 70 KiB each: what is watched is asked over its watch and needs none."""
+LASTING = 50
+"""As many may be idle for `IDLE_S`; it is what a cluster at rest needs whose machines are not watched, and costs little."""
 BRIEFLY_IDLE_S = 6.0
 """What is idle beyond that serves a burst: machines on their way are asked every second or so, those at rest
 once a minute; of a thousand a hundred connections stay, not as many as there may be."""
