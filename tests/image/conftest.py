@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.image.base import base_image
 from tests.image.container import Container, started, until
 from tests.image.tools import Tool
 
+NAMESPACE = "talos-operator-system"
 IMAGE = "localhost/talos-operator-test:latest"
 
 
@@ -98,7 +100,11 @@ def cluster(tool: Tool, image: str, tmp_path_factory: pytest.TempPathFactory) ->
         address = urlsplit(named["cluster"]["server"])
         token = (folder / "token").read_text("utf-8").strip()
         (account / "token").write_text(token, "utf-8")
-        (account / "namespace").write_text("talos-operator-system", "utf-8")
+        (account / "namespace").write_text(NAMESPACE, "utf-8")
+        body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        headers = (f"Authorization: Bearer {token}", "Content-Type: application/json")
+        made = api.ask(f"{named['cluster']['server']}/api/v1/namespaces", *headers, body=body)
+        assert made[0] == 201, made
         (account / "ca.crt").write_bytes((folder / "ca.crt").read_bytes())
         account.chmod(0o755)
         environment = (

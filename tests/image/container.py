@@ -18,12 +18,19 @@ from typing import Any
 
 from tests.image.tools import LIMITS, Tool
 
+_POD = {"containers", "securityContext", "volumes", "serviceAccountName", "terminationGracePeriodSeconds"}
+_CONTAINER = {"name", "image", "args", "ports", "securityContext", "resources", "volumeMounts"} | {
+    "livenessProbe",
+    "readinessProbe",
+}
+"""What `flags_of` sees to, or what concerns others than the container."""
 _ASK = """
-import ssl, sys, urllib.error, urllib.request
+import os, ssl, sys, urllib.error, urllib.request
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 url, *headers = sys.argv[1:]
-request = urllib.request.Request(url, headers=dict(header.split(": ", 1) for header in headers))
+body = os.environ.get("BODY")
+request = urllib.request.Request(url, body and body.encode(), dict(header.split(": ", 1) for header in headers))
 try:
     answer = urllib.request.urlopen(request, timeout=10, **({"context": context} if url.startswith("https") else {}))
 except urllib.error.HTTPError as error:
@@ -36,6 +43,8 @@ print(answer.read().decode())
 def flags_of(pod: Mapping[str, Any], mounts: Mapping[str, Path]) -> list[str]:
     """The flags that make a container of the pod's only one. `mounts`: name of a volume -> what stands for it here."""
     (container,) = pod["containers"]
+    assert set(pod) - _POD == set()
+    assert set(container) - _CONTAINER == set()
     limits = dict(container["resources"]["limits"])
     flags = [f"--memory={limits.pop('memory').removesuffix('i').lower()}"]
     assert not limits, limits
@@ -71,9 +80,10 @@ class Container:
     tool: Tool
     name: str
 
-    def ask(self, url: str, *headers: str) -> tuple[int, str]:
-        """Status and body of a GET from inside; 0 and the reason while nobody listens."""
-        done = self.execute("python", "-c", _ASK, url, *headers, code=None)
+    def ask(self, url: str, *headers: str, body: str = "") -> tuple[int, str]:
+        """Status and body of a GET from inside, or of a POST of `body`; 0 and the reason while nobody listens."""
+        given = [f"BODY={body}"] if body else []
+        done = self.execute("env", *given, "python", "-c", _ASK, url, *headers, code=None)
         if done.returncode:
             return 0, done.stderr
         status, _, body = done.stdout.partition("\n")
