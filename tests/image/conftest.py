@@ -26,12 +26,14 @@ IMAGE = "localhost/talos-operator-test:latest"
 
 
 @pytest.fixture(scope="session")
-def tool() -> Tool:
+def tool() -> Iterator[Tool]:
     """Fails, and does not skip: who asks for these tests means them."""
     try:
-        return tools.find()
+        found = tools.find()
     except tools.NoTool as error:
         pytest.fail(str(error), pytrace=False)
+    yield found
+    tools.let_go(found)
 
 
 @pytest.fixture(scope="session")

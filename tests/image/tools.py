@@ -71,6 +71,15 @@ def find() -> Tool:
     )
 
 
+def let_go(tool: Tool) -> None:
+    """Forget former builds, and unmount what podman leaves mounted, or nobody could remove the checkout."""
+    if tool.name == "podman":
+        tool("image", "prune", "--force", code=None)
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()]
+    for place in sorted((each for each in mounted if each.startswith(f"{FOLDER}/")), reverse=True):
+        subprocess.run(["umount", place], capture_output=True, check=False)  # what is still in use stays
+
+
 def _candidates() -> list[Tool]:
     storage = {"CONTAINERS_STORAGE_CONF": str(_storage())}
     # What podman takes by itself need not work: crun 1.8 refuses a layout of cgroups that runc takes.
