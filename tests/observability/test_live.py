@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
+from prometheus_client.openmetrics import parser as strict
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.sources import ROOT
 from tests.observability.programs import program
@@ -150,6 +153,17 @@ def test_what_promtool_finds_wrong_with_the_metrics_is_what_is_documented(live):
     )
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert [line for line in said if not line.startswith("talos_operator_resource_total ")] == []
+
+
+def test_openmetrics_has_the_same_families_and_ends_as_it_should(live):
+    cluster, _ = live
+    request = urllib.request.Request(cluster.address, headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        families = strict.text_string_to_metric_families(answer.read().decode())
+        told = {family.name for family in families}
+    text = text_string_to_metric_families(cluster.metrics())
+    assert told == {family.name for family in text}
 
 
 def test_a_machine_without_power_makes_its_cluster_unhealthy_and_fires_the_alerts(live):

@@ -70,11 +70,11 @@ class Cluster:
     def __init__(self, run: Shipped, metrics_port: int = 0) -> None:
         self.run = run
         self.client = run.client()
-        self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+        self.address = f"http://127.0.0.1:{metrics_port}/metrics"
 
     def metrics(self) -> str:
         """What is exposed now."""
-        with urllib.request.urlopen(self._metrics, timeout=5) as answer:
+        with urllib.request.urlopen(self.address, timeout=5) as answer:
             return str(answer.read().decode())
 
     def apply(self, document: Mapping[str, Any]) -> None:
