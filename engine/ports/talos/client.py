@@ -2,7 +2,8 @@
 
 One background thread owns the loop, the connections and gRPC; a pass hands all its calls over as
 one coroutine. Every call is counted in one place. Never retries: the caller is told whether
-anything was sent. What changes a node is begun and ended within the tenure, or not sent. Neighbours: `connections`, `failures`; `engine.nodes` and the capabilities call.
+anything was sent. What changes a node is begun and ended within the tenure, or not sent. Neighbours: `connections`,
+`grpccalls`, `failures`; `engine.nodes` and the capabilities call.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,9 +25,10 @@ from engine import protocol
 from engine.base.errors import OutcomeUnknown, RemoteError, Sent, Unreachable
 from engine.base.tenure import Tenure
 from engine.ports.talos.address import Address, parse_address
-from engine.ports.talos.connections import Connection, Connections
+from engine.ports.talos.connections import Connections
 from engine.ports.talos.dial import Dialled, dial
-from engine.ports.talos.failures import of_call
+from engine.ports.talos.failures import of_call, of_stream
+from engine.ports.talos.grpccalls import LastWord, exchange, upload
 from engine.ports.talos.identity import Identity
 from engine.ports.talos.replies import ask, check_metadata
 
@@ -245,7 +247,7 @@ class TalosClient:
             with self._allowed(method) as longest_s:
                 left_s = max(0.001, min(longest_s, until - asyncio.get_running_loop().time()))
                 try:
-                    replies = await _exchange(connection, method, request, left_s, limit)
+                    replies = await exchange(connection, method, request, left_s, limit)
                 except grpc.aio.AioRpcError as error:
                     sent = connection.sent_since(before)
                     raise of_call(error, str(where), method, headers_sent=sent) from None
@@ -261,13 +263,11 @@ class TalosClient:
         messages: AsyncIterable[protocol.Message],
         until: float,
     ) -> protocol.Message:
-        known = protocol.methods()[method]
-        request, reply = (protocol.message_class(each.full_name) for each in (known.input, known.output))
-        async with self._pool().borrow(where, identity, until=until, exclusive=True) as connection:
+        word = LastWord()
+        borrowed = self._pool().borrow(where, identity, until=until, exclusive=True, hear=word.hear)
+        async with borrowed as connection:
             before = connection.requests
             left_s = max(0.001, until - asyncio.get_running_loop().time())
-            call = connection.channel.stream_unary(f"/{method}", request.SerializeToString, reply.FromString)
-            errors: list[Exception] = []
 
             def check() -> None:
                 """It may take longer than a lease, so each message asks."""
@@ -275,12 +275,11 @@ class TalosClient:
 
             with self._allowed(method):
                 try:
-                    answer: protocol.Message = await call(_noted(messages, check, errors), timeout=left_s)
-                except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                    if errors:
-                        raise errors[0] from None
-                    if not isinstance(error, grpc.aio.AioRpcError):
-                        raise
+                    answer = await upload(connection, method, messages, left_s, check)
+                except grpc.aio.AioRpcError as error:
+                    status = word.status
+                    if status is not None and not status.is_ok:
+                        raise of_stream(status, str(where), method, refused=False) from None
                     sent = connection.sent_since(before)
                     raise of_call(error, str(where), method, headers_sent=sent) from None
         check_metadata(answer, str(where), method)
@@ -307,19 +306,6 @@ class TalosClient:
         return Watches(self._pool(), self._count)
 
 
-async def _noted(
-    messages: AsyncIterable[protocol.Message], check: Callable[[], None], errors: list[Exception]
-) -> AsyncIterator[protocol.Message]:
-    """The messages of an upload; gRPC only cancels the call when one cannot be had, and this keeps why."""
-    try:
-        async for message in messages:
-            check()
-            yield message
-    except Exception as error:
-        errors.append(error)
-        raise
-
-
 async def _wind_down(connections: Connections, watches: Watches | None) -> None:
     """End the connections, and give those whose calls end with them the time to learn it."""
     if watches is not None:
@@ -338,30 +324,6 @@ async def _dialled(where: Address, identity: Identity | None, within_s: float) -
     except TimeoutError as error:
         message = f"not reached within {within_s:g} s"
         raise Unreachable(message, source=str(where), sent="no", code="ConnectTimeout") from error
-
-
-async def _exchange(
-    connection: Connection, method: str, request: protocol.Message, deadline_s: float, limit: int
-) -> list[protocol.Message]:
-    known = protocol.methods()[method]
-    reply = protocol.message_class(known.output.full_name)
-    serialize = type(request).SerializeToString
-    if not known.server_streaming:
-        unary = connection.unary.get(method)
-        if unary is None:
-            unary = connection.channel.unary_unary(f"/{method}", serialize, reply.FromString)
-            connection.unary[method] = unary
-        return [await unary(request, timeout=deadline_s)]
-    stream = connection.channel.unary_stream(f"/{method}", serialize, reply.FromString)(
-        request, timeout=deadline_s
-    )
-    replies: list[protocol.Message] = []
-    async for message in stream:
-        replies.append(message)
-        if len(replies) >= limit:
-            stream.cancel()
-            break
-    return replies
 
 
 __all__ = ["CallRecord", "Identity", "TalosClient"]

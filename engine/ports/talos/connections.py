@@ -16,7 +16,7 @@ import socket
 import struct
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -100,11 +100,17 @@ class Connections:
 
     @asynccontextmanager
     async def borrow(
-        self, address: Address, identity: Identity | None, *, until: float, exclusive: bool
+        self,
+        address: Address,
+        identity: Identity | None,
+        *,
+        until: float,
+        exclusive: bool,
+        hear: Callable[[bytes], object] | None = None,
     ) -> AsyncIterator[Connection]:
         """A connection for one call, there before `until` (time of the loop).
 
-        `exclusive`: one that nobody else ever uses. Raises Unreachable when the node cannot be reached;
+        `exclusive`: one that nobody else ever uses; what the node says on it is told to `hear`, too. Raises Unreachable when the node cannot be reached;
         nothing was sent then.
         """
         key = address, identity.digest if identity is not None else ""
@@ -120,7 +126,9 @@ class Connections:
             return
         try:
             async with asyncio.timeout_at(until):
-                opening = self._open(address, identity, None) if exclusive else self._shared(key, identity)
+                opening = (
+                    self._open(address, identity, None, hear) if exclusive else self._shared(key, identity)
+                )
                 connection = await opening
         except TimeoutError as error:
             raise Unreachable(
@@ -181,7 +189,11 @@ class Connections:
             del self._dialling[key]
 
     async def _open(
-        self, address: Address, identity: Identity | None, key: ConnectionKey | None
+        self,
+        address: Address,
+        identity: Identity | None,
+        key: ConnectionKey | None,
+        hear: Callable[[bytes], object] | None = None,
     ) -> Connection:
         silence = self.losses.silence(address)
         if silence is not None:
@@ -202,7 +214,7 @@ class Connections:
             try:
                 channel.get_state(try_to_connect=True)
                 local = await self._accept(listener, address)
-                connection.relay = Relay(node, local, lambda: self._ended(key, connection))
+                connection.relay = Relay(node, local, lambda: self._ended(key, connection), hear)
             except BaseException:
                 node.sock.close()
                 await channel.close(None)

@@ -22,18 +22,27 @@ _HIGH_WATER = 262144
 class Relay:
     """One connection to one node, until either side ends it."""
 
-    def __init__(self, node: Dialled, local: socket.socket, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: Dialled,
+        local: socket.socket,
+        on_close: Callable[[], None],
+        hear: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """`hear` is given everything that the node says, before grpcio is."""
         self._loop = asyncio.get_running_loop()
         self._node = node.sock
         self._local = local
         self._tls, self._incoming, self._outgoing = node.tls, node.incoming, node.outgoing
         self._counter = RequestCounter()
         self._to_node = bytearray()
-        self._to_local = bytearray(node.first)
+        self._to_local = bytearray()
         self._watched: dict[socket.socket, tuple[bool, bool]] = {}
         self._ending = False
         self._closed = False
         self._on_close = on_close
+        self._hear = hear
+        self._hand_down(node.first)
         self._decrypt()
         self._flush()
 
@@ -71,12 +80,17 @@ class Relay:
         try:
             # An SSLObject gives b"" for ever after close_notify: that is the end, not a pause.
             while data := self._tls.read(_CHUNK):
-                self._to_local += data
+                self._hand_down(data)
             self._ending = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError:
             self._ending = True
+
+    def _hand_down(self, data: bytes) -> None:
+        if self._hear is not None:
+            self._hear(data)
+        self._to_local += data
 
     def _local_readable(self) -> None:
         try:

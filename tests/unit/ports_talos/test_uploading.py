@@ -34,10 +34,8 @@ def taking(into, *, then=None, gate=None):
     return handler
 
 
-async def pieces(count, size=1000, *, broken_at=None):
+async def pieces(count, size=1000):
     for number in range(count):
-        if number == broken_at:
-            raise OSError(5, "the disk is broken")
         await asyncio.sleep(0)
         yield DATA(bytes=number.to_bytes(4, "big") * (size // 4))
 
@@ -75,15 +73,20 @@ def test_a_source_that_breaks_is_raised_and_the_node_never_sees_an_end(network, 
 
     def handler(messages, _context):
         try:
-            came.extend(message.bytes for message in messages)
+            came.extend(message.bytes for message in messages)  # one by one, as they arrive
         except grpc.RpcError:
             ended.set()
             raise
         return reply("EtcdRecoverResponse")
 
+    async def breaking():
+        yield DATA(bytes=b"first")
+        await asyncio.to_thread(eventually, lambda: came)
+        raise OSError(5, "the disk is broken")
+
     network.node(1).handlers["EtcdRecover"] = handler
     with pytest.raises(OSError, match="the disk is broken"):
-        upload(call, address(1), pieces(10, broken_at=5))
+        upload(call, address(1), breaking())
     assert eventually(ended.is_set)
 
 
