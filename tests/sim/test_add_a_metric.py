@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PAGE = (ROOT / "docs" / "add-a-metric.md").read_text("utf-8")
 NAME = "talos_operator_machines_by_version"
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".run", ".prometheus", "build", "dist", "__pycache__", ".*_cache"
+    ".git", ".venv", ".run", ".prometheus", ".image", "build", "__pycache__", ".*_cache"
 )
 
 
