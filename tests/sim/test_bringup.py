@@ -18,7 +18,9 @@ def test_five_bare_machines_become_a_ready_cluster_with_one_bootstrap(tmp_path: 
         run.start("--simulate", "5", "--apply", str(QUICKSTART), "--until-ready", "60s")
         assert run.wait() == 0, run.log()
         methods = Counter(call["method"] for call in run.calls())
-        failed = [call for call in run.calls() if call["code"] != "OK"]
+        # What the engine watches has no end but its own, or that of a machine which starts anew.
+        ended = {"cosi.resource.State/Watch": {"CANCELLED", "UNAVAILABLE"}}
+        failed = [call for call in run.calls() if call["code"] not in {"OK", *ended.get(call["method"], ())}]
         assert methods["machine.MachineService/Bootstrap"] == 1
         assert methods["machine.MachineService/ApplyConfiguration"] == 5
         assert failed == []
