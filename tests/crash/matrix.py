@@ -15,11 +15,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tests.crash.program import Program
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.trial import Kill, Reference, Trial, Verdict, run_trial
 from tests.crash.world import World
+
+T = TypeVar("T")
+S = TypeVar("S")
+V = TypeVar("V")
 
 MOMENTS = ("before", "after", "replied")
 PARTS = ("api", "machines")
@@ -120,19 +125,32 @@ def run_all(
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Verdict]:
     """Carry out the trials on the slots at the same time; stops beginning new ones when there is `enough`."""
-    waiting: queue.SimpleQueue[Trial] = queue.SimpleQueue()
+    return share_out(
+        trials, slots, lambda slot, trial: _one(slot, trial, known[trial.scenario.name]), told, enough
+    )
+
+
+def share_out(
+    trials: Sequence[T],
+    slots: Sequence[S],
+    run: Callable[[S, T], V],
+    told: Callable[[V], None],
+    enough: Callable[[], bool],
+) -> list[V]:
+    """Run trials of whatever kind on slots of theirs, one thread a slot; tells one verdict at a time."""
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
     for trial in trials:
         waiting.put(trial)
-    verdicts: list[Verdict] = []
+    verdicts: list[V] = []
     lock = threading.Lock()
 
-    def work(slot: Slot) -> None:
+    def work(slot: S) -> None:
         while not enough():
             try:
                 trial = waiting.get_nowait()
             except queue.Empty:
                 return
-            verdict = _one(slot, trial, known[trial.scenario.name])
+            verdict = run(slot, trial)
             with lock:
                 verdicts.append(verdict)
                 told(verdict)

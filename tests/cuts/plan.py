@@ -5,10 +5,8 @@ Neighbours: `trial` carries one out, `__main__` and the tests ask for a part of 
 
 from __future__ import annotations
 
-import queue
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,26 +55,7 @@ def run_all(
     trials: Sequence[Trial], slots: Sequence[Slot], told: Told, enough: Callable[[], bool] = lambda: False
 ) -> None:
     """Carry out the trials on the slots at the same time; begins no new one when there is `enough`."""
-    waiting: queue.SimpleQueue[Trial] = queue.SimpleQueue()
-    for trial in trials:
-        waiting.put(trial)
-    lock = threading.Lock()
-
-    def work(slot: Slot) -> None:
-        while not enough():
-            try:
-                trial = waiting.get_nowait()
-            except queue.Empty:
-                return
-            verdict = slot.run(trial)
-            with lock:
-                told(verdict)
-
-    threads = [threading.Thread(target=work, args=(slot,)) for slot in slots]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    matrix.share_out(trials, slots, lambda slot, trial: slot.run(trial), told, enough)
 
 
 UNDISTURBED = tuple(
