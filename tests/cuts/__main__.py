@@ -30,7 +30,7 @@ from tests.cuts.world import HURRIES
 from tests.unit.stores.s3_server import moto_server
 
 SEED = 20261128
-_SORTS = ("kill", "stream", "answer", "disk", "clock", "delete", "restore")
+_SORTS = ("kill", "stream", "answer", "disk", "clock", "delete")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,17 +94,13 @@ def _tell(verdict: Verdict, number: int, count: int) -> None:
 def _summary(done: Sequence[Verdict], count: int, seconds: float, folder: Path) -> int:
     failed = [each for each in done if each.failures]
     print(
-        "\n| Done to it | Trials | Met its call | Whole snapshots published | Failed |\n|---|---|---|---|---|"
+        "\n| Done to it | Trials | Met its call | Whole snapshots published | Restored | Failed |\n|---|---|---|---|---|---|"
     )
     for sort in ("nothing", *_SORTS):
         those = [each for each in done if _is_of(each.trial, sort)]
-        met, whole_ones = sum(bool(each.met) for each in those), sum(each.complete for each in those)
-        print(
-            f"| {sort} | {len(those)} | {met} | {whole_ones} | {sum(bool(each.failures) for each in those)} |"
-        )
-    whole_ones = sum(each.complete for each in done)
+        print(_row(sort, those))
     kills = sum("kill" in call.split() for each in done for call in each.met)
-    print(f"| all | {len(done)} | {sum(bool(each.met) for each in done)} | {whole_ones} | {len(failed)} |\n")
+    print(f"{_row('all', done)}\n")
     times = sorted(each.seconds for each in done)
     print(f"{len(done)} of {count} trials, {kills} kills; {len(failed)} failed", end="")
     print(
@@ -121,6 +117,12 @@ def _summary(done: Sequence[Verdict], count: int, seconds: float, folder: Path) 
     if not failed:
         shutil.rmtree(folder)
     return 1 if failed or not done else 0
+
+
+def _row(name: str, verdicts: Sequence[Verdict]) -> str:
+    met, failed = sum(bool(each.met) for each in verdicts), sum(bool(each.failures) for each in verdicts)
+    whole_ones, restored = sum(each.complete for each in verdicts), sum(each.restored for each in verdicts)
+    return f"| {name} | {len(verdicts)} | {met} | {whole_ones} | {restored} | {failed} |"
 
 
 def _is_of(trial: Trial, sort: str) -> bool:

@@ -81,11 +81,10 @@ Calls = Mapping[str, Sequence[str]]
 _MOMENTS = ("before", "after", "replied")
 _ERRNOS = ("EIO", "ENOSPC", "EDQUOT", "EROFS")
 _KIB = 1 << 10
-_RESTORED = 25
 
 
 def whole(calls: Calls, seed: int) -> list[Trial]:
-    """All trials, in an order drawn by the seed; one in 25 ends with a restore."""
+    """All trials, in an order drawn by the seed."""
     draw = random.Random(f"{seed}/cuts")
     names = dict.fromkeys(
         (*_kills(calls, draw), *_streams(draw), *_answers(calls, draw), *_disks(calls, draw))
@@ -93,10 +92,7 @@ def whole(calls: Calls, seed: int) -> list[Trial]:
     names |= dict.fromkeys((*_clocks(calls, draw), *_deletions(calls, draw)))
     listed = list(names)
     draw.shuffle(listed)
-    return [
-        Trial.parse(name if number % _RESTORED or name.startswith("gone/") else f"{name}+restore")
-        for number, name in enumerate(listed)
-    ]
+    return [Trial.parse(name) for name in listed]
 
 
 def _kills(calls: Calls, draw: random.Random) -> Iterator[str]:

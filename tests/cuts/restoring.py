@@ -1,4 +1,4 @@
-"""The way back from a backup that a trial left: its machine loses etcd, and answers again with what the backup holds.
+"""The way back from each backup that a trial left: its machine loses etcd, and answers again with what the backup holds.
 
 Neighbours: `trial` asks for it, `tests/sim/test_restore.py` looks at restores themselves.
 """
@@ -23,33 +23,37 @@ _RESET = {
     "reboot": True,
     "system_partitions_to_wipe": [{"label": "EPHEMERAL", "wipe": True}],
 }
-_WITHIN_S = 60.0
+WITHIN_S = 60.0
 
 
-def restored(world: BackupWorld, objects: Sequence[Object]) -> list[str]:
-    """Lose etcd, restore the newest complete backup, and say what of it is not there afterwards."""
+def restore_each(world: BackupWorld, objects: Sequence[Object]) -> tuple[int, list[str]]:
+    """Lose etcd and restore a complete backup, for each that there is: how many, and what was not there afterwards."""
     good = [each for each in objects if each["kind"] == BACKUP and is_ready(each)]
-    if not good:
-        return []
-    newest = max(good, key=lambda each: each["metadata"]["creationTimestamp"])
-    machine = f"{world.prefix}.1"
+    failures: list[str] = []
+    kube = KubeClient.connect(world.folder / "api" / "kubeconfig", pool_size=1)
+    try:
+        for attempt, backup in enumerate(sorted(good, key=lambda each: str(each["metadata"]["name"])), 1):
+            failures += _restored(world, objects, kube, backup, attempt)
+    finally:
+        kube.close()
+    return len(good), failures
+
+
+def _restored(
+    world: BackupWorld, objects: Sequence[Object], kube: KubeClient, backup: Object, attempt: int
+) -> list[str]:
+    name, machine = backup["metadata"]["name"], f"{world.prefix}.1"
     world.order("machines", op="put", machine=machine, key="/colour", value="red")
     with _client(world, objects, machine) as talos:
         talos.call("machine.MachineService/Reset", _RESET)
-    until("etcd is empty", lambda: _services(world).get("etcd") == "Preparing", _WITHIN_S)
-    wish = {"snapshot": newest["status"]["sha256"], "backupRef": {"name": newest["metadata"]["name"]}}
-    kube = KubeClient.connect(world.folder / "api" / "kubeconfig", pool_size=1)
+    until("etcd is empty", lambda: _services(world).get("etcd") == "Preparing", WITHIN_S)
+    wish = {"snapshot": backup["status"]["sha256"], "backupRef": {"name": name}, "attempt": attempt}
+    kind = kube.kind_named(API, "TalosControlPlane")
+    kube.patch(Key(kind, "default", CONTROL_PLANE), {"spec": {"restore": wish}})
     try:
-        kind = kube.kind_named(API, "TalosControlPlane")
-        kube.patch(Key(kind, "default", CONTROL_PLANE), {"spec": {"restore": wish}})
-    finally:
-        kube.close()
-    try:
-        until(
-            "the members answer with what was saved", lambda: _keys(world) == {"/colour": "blue"}, _WITHIN_S
-        )
+        until("the members answer with what was saved", lambda: _keys(world) == {"/colour": "blue"}, WITHIN_S)
     except AssertionError as error:
-        return [f"restore: {error}; etcd has {_keys(world)}"]
+        return [f"restore of {name}: {error}; etcd has {_keys(world)}"]
     return []
 
 

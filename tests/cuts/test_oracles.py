@@ -99,7 +99,7 @@ def test_a_name_says_all_that_its_trial_depends_on():
         Trial.parse("two/folder/undisturbed")
 
 
-def test_a_seed_gives_the_same_trials_again_and_some_of_them_are_restored_from():
+def test_a_seed_gives_the_same_trials_again():
     folder = [f"{name}1 x -" for name in ("mkdir", "open", "write", "fsync", "rename", "unlink")]
     bucket = [f"{name}1 x -" for name in ("HeadObject", "PutObject", "UploadPart", "DeleteObject")]
     acts = ("one", "gone", "pair", "beside", "often")
@@ -113,4 +113,3 @@ def test_a_seed_gives_the_same_trials_again_and_some_of_them_are_restored_from()
     assert [str(each) for each in trials] == [str(each) for each in whole(calls, 1)]
     answers = {each.words[1] for trial in whole(calls, 2) for each in trial.all_of("answer")}
     assert answers <= ANSWERS.keys()
-    assert len([each for each in trials if each.all_of("restore")]) > len(trials) // 40

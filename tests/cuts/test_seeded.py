@@ -10,6 +10,7 @@ import pytest
 from tests.crash import matrix
 from tests.crash.program import program
 from tests.crash.seeded import Bug, bugs, with_bug
+from tests.cuts import restoring
 from tests.cuts import trial as trials
 from tests.cuts.plan import Slot
 from tests.cuts.trial import Trial
@@ -35,6 +36,7 @@ def test_a_seeded_bug_is_found(
     bug: Bug, sound: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trials, "LONGEST_S", 30.0)
+    monkeypatch.setattr(restoring, "WITHIN_S", 15.0)
     patched = Slot(sound.begin, sound.moto, with_bug(bug, tmp_path, HURRIES), tmp_path)
     said = [failure for name in bug.trials for failure in patched.run(Trial.parse(name)).failures]
     assert any(failure.startswith(bug.oracles) for failure in said), said

@@ -22,7 +22,7 @@ from tests.cuts.acts import ACTS, BACKUP, Act, is_leaving, is_ready, is_true
 from tests.cuts.disk import Order
 from tests.cuts.oracles import Witness
 from tests.cuts.places import BucketPlace
-from tests.cuts.restoring import restored
+from tests.cuts.restoring import restore_each
 from tests.cuts.world import PART, SNAPSHOT, BackupWorld
 
 SIZES = {"folder": 704 << 10, "small": 704 << 10, "parts": PART + (512 << 10)}
@@ -38,7 +38,7 @@ _NAME = re.compile(r"(\w+)/(folder|small|parts)/([\w.+-]+)")
 
 @dataclass(frozen=True)
 class Injection:
-    """`sort` is kill, clock, answer, disk, stream, delete, slow or restore; `words` what belongs to it."""
+    """`sort` is kill, clock, answer, disk, stream or delete; `words` what belongs to it."""
 
     sort: str
     words: tuple[str, ...] = ()
@@ -92,6 +92,8 @@ class Verdict:
     seconds: float
     calls: tuple[str, ...] = ()
     complete: int = 0
+    restored: int = 0
+    """From how many backups, all that were complete at the end, etcd was brought back."""
 
 
 @dataclass
@@ -163,8 +165,10 @@ def run_trial(trial: Trial, world: BackupWorld, snapshot: Path) -> Verdict:
         course.witness.look(objects, objects_of(world), holding)
         course.witness.counts(world.counted(), course.left(objects))
         failures += [*oracles.left_over(objects, holding), *oracles.keys_beside(objects, holding)]
-        if trial.all_of("restore") and not failures:
-            failures += restored(world, objects)
+        restored = 0
+        if not failures:
+            restored, wrong = restore_each(world, objects)
+            failures += wrong
         failures += _ended(world)
         record = read(world, look(world), begin)
         failures += course.witness.wrong
@@ -175,7 +179,9 @@ def run_trial(trial: Trial, world: BackupWorld, snapshot: Path) -> Verdict:
         met, calls = tuple(world.place.met()), tuple(world.place.calls())
     finally:
         world.close()
-    return Verdict(trial, tuple(dict.fromkeys(failures)), met, time.monotonic() - began, calls, complete)
+    return Verdict(
+        trial, tuple(dict.fromkeys(failures)), met, time.monotonic() - began, calls, complete, restored
+    )
 
 
 def _order_streams(trial: Trial, world: BackupWorld) -> None:

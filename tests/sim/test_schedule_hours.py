@@ -54,8 +54,14 @@ class Run:
     arguments: tuple[str, ...] = ()
     seen: dict[str, str] = field(default_factory=dict)
     most: int = 0
+    """So many backups, at most, were there at one time that nobody had asked to go."""
+    names: list[str] = field(default_factory=list)
+    """The schedules that there are."""
 
     def schedule(self, name: str, schedule: str, **more: Any) -> None:
+        """Make a schedule just after a full minute: what it makes at once is done before the next slot is due."""
+        self.clock.jump_to(self.next_minute() + 1)
+        self.names.append(name)
         spec = {"schedule": schedule, "backupTemplate": {"spec": SPEC}, **more}
         metadata = {"name": name, "namespace": "default"}
         self.cluster.apply({"apiVersion": API, "kind": SCHEDULE, "metadata": metadata, "spec": spec})
@@ -68,7 +74,7 @@ class Run:
         """The backups that there are, by name."""
         found = self.cluster.run.all_of(self.cluster.client, BACKUP)
         self.seen.update({item["metadata"]["uid"]: item["metadata"]["name"] for item in found})
-        self.most = max(self.most, len(found))
+        self.most = max(self.most, sum("deletionTimestamp" not in item["metadata"] for item in found))
         return {item["metadata"]["name"]: item for item in found}
 
     def is_made(self, name: str, slot: float) -> bool:
@@ -136,8 +142,14 @@ class Run:
         """The schedule goes, and everything that it made."""
         self.cluster.delete(SCHEDULE, name)
         self.cluster.gone(SCHEDULE, name)
-        assert self.look() == {}
+        self.names.remove(name)
+        assert sorted(self.look()) == []
         assert self.files() == set()
+
+    def clear(self) -> None:
+        """For the next test: whatever a test left that failed goes as well."""
+        for name in self.names[:]:
+            self.end(name)
         self.seen.clear()
         self.most = 0
 
@@ -148,7 +160,7 @@ def _parts(name: str) -> tuple[str, float]:
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def cluster_under_a_clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """One control plane machine, Ready, under a clock that is hours behind."""
     folder = tmp_path_factory.mktemp("hours")
     store = folder / "backups"
@@ -160,6 +172,13 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         cluster.apply(quickstart(1, 0))
         cluster.ready()
         yield Run(cluster, clock, store, ("--simulate", "1", *arguments))
+
+
+@pytest.fixture
+def standing(cluster_under_a_clock: Run) -> Iterator[Run]:
+    """The same cluster for each test, without what the test before it made."""
+    yield cluster_under_a_clock
+    cluster_under_a_clock.clear()
 
 
 def test_ten_hours_of_a_schedule_of_every_minute_make_each_slot_once_and_keep_what_is_to_be_kept(
