@@ -91,7 +91,7 @@ class Engine:
         self._clusters = Clusters(settings.loopback_only, self._tenure)
         self._readers = Readers(frozenset(rules.rules))
         self._writes = OwnWrites(rules.rules)
-        self._jobs = Jobs(self.queue.add)
+        self._jobs = Jobs(self._wake)
         self.worker = Worker(self._hops(settings), self.queue)
         self._threads = [
             threading.Thread(target=self.worker.run, name=f"worker-{number}", daemon=True)
@@ -223,8 +223,9 @@ class Engine:
             namespace=namespace,
         )
 
-    def _wake(self, key: Key, delay_s: float) -> None:
-        self.queue.add(key, delay_s=delay_s)
+    def _wake(self, key: Key, delay_s: float = 0.0) -> None:
+        """Have an object looked at of which something was told."""
+        self.queue.add(key, delay_s=delay_s, news=True)
 
     def _changed(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         """Put every object to work that this change concerns: itself, its owners, its readers."""
@@ -238,4 +239,4 @@ class Engine:
             # Of what a pass itself wrote: the pass has said when it wants to run again.
             woken -= {itself} if echo else set()
         for key in woken:
-            self.queue.add(key, delay_s=0.0 if key == itself else self.worker.patience.rest_s(key))
+            self._wake(key, 0.0 if key == itself else self.worker.patience.rest_s(key))

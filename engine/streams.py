@@ -135,12 +135,13 @@ class Streams:
         )
 
     def _soon(self, token: Hashable, *, at_once: bool = False) -> None:
-        """Wake an object now if it was not woken a moment ago, else when that moment is over; on the loop."""
+        """Wake an object now if it was not woken a moment ago, else when that moment is over; on the loop.
+
+        It may have been looked at for another reason since a later moment was set: then that has to be said again.
+        """
         now = time.monotonic()
         last = self._woken.get(token, -APART_S)
-        if last > now and not at_once:
-            return
-        due = now if at_once else max(now, last + APART_S)
+        due = now if at_once else max(now, last if last > now else last + APART_S)
         self._woken[token] = due
         self._wake(cast("Key", token), due - now)
 

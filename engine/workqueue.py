@@ -1,7 +1,8 @@
-"""Which object is worked on next: unique keys, one at a time each, later or backed off.
+"""Which object is worked on next: unique keys, one at a time each, news first, later or backed off.
 
-A key that is added while it is worked on runs once more afterwards, never beside itself. Delays wait
-in a heap; the earlier of two wins. A failure doubles a key's delay, with jitter, until it is
+A key that is added while it is worked on runs once more afterwards, never beside itself. Of two delays the earlier
+wins. News, what somebody has told of, goes before looks that are merely due; but at most `OVERTAKING` times before a
+look has its turn, so that nothing waits for ever. A failure doubles a key's delay, with jitter, until it is
 forgotten. Never sleeps but for a waiting `get`. Neighbours: watches and workers add, worker
 threads take, an observer is told for the metrics.
 """
@@ -18,7 +19,10 @@ from typing import Protocol
 
 from engine.base.kinds import Key
 
+OVERTAKING = 3
+"""As often may news go before a look that has been due longer."""
 _MOST_DOUBLINGS = 30
+_NEVER = float("inf")
 
 
 class QueueObserver(Protocol):
@@ -51,27 +55,25 @@ class WorkQueue:
         self._jitter = jitter
         self._observer = observer
         self._changed = threading.Condition()
-        self._heap: list[tuple[float, int, Key]] = []
-        self._due: dict[Key, float] = {}
+        self._news, self._looks = _Lane(), _Lane()
+        self._overtaken = 0
         self._working: dict[Key, float] = {}
-        self._again: dict[Key, float] = {}
+        self._again: dict[Key, dict[_Lane, float]] = {}
         self._failures: dict[Key, int] = {}
-        self._order = itertools.count()
         self._shut = False
 
-    def add(self, key: Key, *, delay_s: float = 0.0) -> None:
-        """Have the key worked on after a delay, or earlier if that was wanted already."""
+    def add(self, key: Key, *, delay_s: float = 0.0, news: bool = False) -> None:
+        """Have the key worked on after a delay, or earlier if that was wanted already.
+
+        `news`: somebody has told that something has changed; otherwise it is merely time to look.
+        """
         with self._changed:
             if self._shut:
                 return
             due = self._clock() + max(0.0, delay_s)
-            waiting = self._again if key in self._working else self._due
-            if self._observer is not None and key not in waiting:
+            if self._observer is not None and not self._is_waiting(key):
                 self._observer.added(key)
-            if due < waiting.get(key, float("inf")):
-                waiting[key] = due
-                if waiting is self._due:
-                    self._push(key, due)
+            self._want(self._news if news else self._looks, key, due)
 
     def get(self, timeout_s: float | None = None) -> Key | None:
         """The next due key, now in this worker's hands; None after `shut_down` or the time-out."""
@@ -95,10 +97,8 @@ class WorkQueue:
             began = self._working.pop(key)
             if self._observer is not None:
                 self._observer.finished(key, self._clock() - began)
-            due = self._again.pop(key, None)
-            if due is not None:
-                self._due[key] = due
-                self._push(key, due)
+            for lane, due in self._again.pop(key, {}).items():
+                self._want(lane, key, due)
             if self._shut:
                 self._changed.notify_all()
 
@@ -122,11 +122,9 @@ class WorkQueue:
         """Make every waiting key due now: what they wait for may have come to pass unseen."""
         with self._changed:
             now = self._clock()
-            for key in [key for key, due in self._due.items() if due > now]:
-                self._due[key] = now
-                self._push(key, now)
             # A pass that runs has looked before, and may say "in an hour" for it.
-            self._again.update(dict.fromkeys(self._working, now))
+            for key in (*self._waiting(), *self._working):
+                self._want(self._looks, key, now)
 
     def forget(self, key: Key) -> None:
         """The key worked: its next failure starts with the first delay again."""
@@ -152,7 +150,7 @@ class WorkQueue:
         """The keys that are due and wait for a worker."""
         with self._changed:
             now = self._clock()
-            return [key for key, due in self._due.items() if due <= now]
+            return [key for key, due in self._waiting().items() if due <= now]
 
     def is_working(self, key: Key) -> bool:
         """Whether the key is in a worker's hands."""
@@ -165,22 +163,73 @@ class WorkQueue:
             now = self._clock()
             return {key: now - began for key, began in self._working.items()}
 
-    def _push(self, key: Key, due: float) -> None:
-        heapq.heappush(self._heap, (due, next(self._order), key))
-        self._changed.notify()
+    def _waiting(self) -> dict[Key, float]:
+        """Every key that no worker holds, and when it is due."""
+        soonest = dict(self._looks.due)
+        for key, due in self._news.due.items():
+            soonest[key] = min(due, soonest.get(key, due))
+        return soonest
+
+    def _is_waiting(self, key: Key) -> bool:
+        if key in self._working:
+            return key in self._again
+        return key in self._news.due or key in self._looks.due
+
+    def _want(self, lane: _Lane, key: Key, due: float) -> None:
+        if key in self._working:
+            again = self._again.setdefault(key, {})
+            again[lane] = min(due, again.get(lane, due))
+        elif lane.put(key, due):
+            self._changed.notify()
 
     def _take(self, now: float) -> Key | None:
-        next_due = self._next_due()
-        if next_due is None or next_due > now:
+        key = self._choose(now)
+        if key is None:
             return None
-        due, _, key = heapq.heappop(self._heap)
-        del self._due[key]
+        due = min(self._news.drop(key, now), self._looks.drop(key, now))
         if self._observer is not None:
             self._observer.taken(key, now - due)
         return key
 
+    def _choose(self, now: float) -> Key | None:
+        """News, unless there is none or it is a look's turn."""
+        (told, news), (due, look) = self._news.first(), self._looks.first()
+        overtakes = due < told <= now
+        if told <= now and not (overtakes and self._overtaken == OVERTAKING):
+            self._overtaken += overtakes
+            return news
+        if due <= now:
+            self._overtaken = 0
+            return look
+        return None
+
     def _next_due(self) -> float | None:
-        """When the first key is due; drops entries of the heap that an earlier one has overtaken."""
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+        due = min(self._news.first()[0], self._looks.first()[0])
+        return None if due == _NEVER else due
+
+
+class _Lane:
+    """Keys in the order in which they are due; `due` says when, of two moments the earlier."""
+
+    def __init__(self) -> None:
+        self.due: dict[Key, float] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._order = itertools.count()
+
+    def put(self, key: Key, due: float) -> bool:
+        """Take the key in; whether it was not here before, or only for later."""
+        if due >= self.due.get(key, _NEVER):
+            return False
+        self.due[key] = due
+        heapq.heappush(self._heap, (due, next(self._order), key))
+        return True
+
+    def drop(self, key: Key, otherwise: float) -> float:
+        """When the key was due, which it is no more."""
+        return self.due.pop(key, otherwise)
+
+    def first(self) -> tuple[float, Key | None]:
+        """What is due first, and when; drops entries of the heap that an earlier one has overtaken."""
+        while self._heap and self.due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return (self._heap[0][0], self._heap[0][2]) if self._heap else (_NEVER, None)

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine import process
 from engine.base.assets import asset
 from engine.base.kinds import Key
 from engine.bringup import apply_files, obstacles
@@ -62,7 +63,11 @@ def live_pass(folder: Path) -> list[Figure]:
 
 @contextmanager
 def ready_engine(folder: Path, *, meter: type[Meter] = Meter, **more: Any) -> Iterator[tuple[Engine, Meter]]:
-    """An engine of this process over a quickstart cluster that is Ready; `more` are settings."""
+    """An engine of this process over a quickstart cluster that is Ready; `more` are settings.
+
+    The process is tuned as that of `run` is: this is its first line, too.
+    """
+    process.tune()
     with ExitStack() as stack:
         api = subprocess.Popen(
             [sys.executable, "-m", "engine.standalone", str(folder)], cwd=ROOT, stdout=subprocess.DEVNULL

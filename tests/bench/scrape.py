@@ -25,7 +25,6 @@ from typing import Any
 
 import yaml
 
-from engine import process
 from engine.base.kinds import Key
 from engine.base.model import Sample
 from engine.capabilities.contract import Ports
@@ -49,7 +48,6 @@ WORKERS = 4
 
 def scrape(folder: Path) -> list[Figure]:
     """Median and 99th percentile of a scrape: at rest, beside workers that read, and beside workers that only compute."""
-    process.tune()
     port = free_port()
     more = {"metrics_bind_address": BindAddress("127.0.0.1", port), "metrics_secure": True}
     with ready_engine(folder, **more) as (engine, meter):

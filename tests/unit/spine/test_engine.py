@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from engine.base.errors import RemoteError
 from engine.engine import Engine
 from engine.measure import Meter
 from engine.settings import Settings
@@ -67,7 +68,7 @@ def test_an_engine_at_rest_asks_and_writes_nothing(server, engine):
     until("it is ready", lambda: is_ready(server) and server.get("w-made", CONFIG_MAP))
 
     def rests():
-        soonest = min(engine.queue._due.values(), default=0.0)
+        soonest = min(engine.queue._waiting().values(), default=0.0)
         return quiet(server, engine) and soonest > time.monotonic() + 60
 
     until("it rests", rests)
@@ -102,7 +103,7 @@ def test_a_status_that_its_rule_does_not_read_is_not_looked_at_again(server):
     try:
         server.make()
         until("its first status is written", lambda: (server.get().get("status") or {}).get("word"))
-        until("it rests", lambda: quiet(server, engine) and min(engine.queue._due.values()) > later(60))
+        until("it rests", lambda: quiet(server, engine) and min(engine.queue._waiting().values()) > later(60))
     finally:
         engine.stop()
 
@@ -119,7 +120,7 @@ def test_a_change_of_others_wakes_a_costly_reader_after_a_rest_and_its_own_at_on
     new = widget(resourceVersion="2", namespace=server.namespace, spec={"size": 2})
     idle._changed(WIDGET, old, new)
     assert idle.queue.due() == [server.key()]
-    assert 0.2 < idle.queue._due[reader] - time.monotonic() <= 0.4
+    assert 0.2 < idle.queue._waiting()[reader] - time.monotonic() <= 0.4
 
 
 @pytest.fixture
@@ -128,6 +129,19 @@ def idle(server):
     made = engine_over(server)
     yield made
     made.stop()
+
+
+def test_what_is_told_of_an_object_goes_before_those_that_are_merely_due(server, idle):
+    """Whoever tells: the API server, a machine, or a job that has ended."""
+    due = [server.key("due-a"), server.key("due-b")]
+    told = [server.key(), server.key("machine"), server.key("job")]
+    for key in due:
+        idle.queue.add(key)
+    time.sleep(0.001)
+    idle._changed(WIDGET, None, widget(resourceVersion="1", namespace=server.namespace))
+    idle._streams.ended(told[1], RemoteError("cut"))
+    idle._jobs._wake(told[2])
+    assert [idle.queue.get(0) for _ in range(4)] == [*told, due[0]]
 
 
 def status_of(word, version, **metadata):

@@ -11,6 +11,7 @@ from engine.base.errors import OutcomeUnknown
 from engine.capabilities.identities import Identities
 from engine.ports.talos.client import TalosClient
 from engine.streams import APART_S, Streams
+from engine.workqueue import WorkQueue
 from tests.unit.spine.world import FAILED, decided, key_of, widget
 
 RULE = """
@@ -49,9 +50,19 @@ class Woken:
         self.client = TalosClient(loopback_only=True)
         self.streams = Streams(self.client, Identities(), self._wake)
         self.streams._watches = self.kept
+        self.queue = WorkQueue()
 
     def _wake(self, key, delay_s):
         self.wakes.append((key, delay_s))
+        self.queue.add(key, delay_s=delay_s, news=True)
+
+    def looks(self, within_s):
+        """How often the object is looked at within so many seconds."""
+        count, end = 0, time.monotonic() + within_s
+        while (key := self.queue.get(max(0.0, end - time.monotonic()))) is not None:
+            self.queue.done(key)
+            count += 1
+        return count
 
     def want(self, text=RULE, address="127.0.9.1", **answers):
         found = decided(text, widget(spec={"address": address}), **answers)
@@ -122,12 +133,28 @@ def event(kind="UPDATED"):
 
 
 def test_the_first_event_of_a_burst_wakes_at_once_and_all_others_together_once_more(woken):
+    assert woken.streams.message(key_of(), event())
+    assert woken.looks(0) == 1
     for _ in range(1000):
         assert woken.streams.message(key_of(), event())
-    assert [key for key, _ in woken.wakes] == [key_of()] * 2
-    first, second = (delay_s for _, delay_s in woken.wakes)
-    assert first == 0
-    assert 0 < second <= APART_S
+    assert all(0 < delay_s <= APART_S for _, delay_s in woken.wakes[1:])
+    assert woken.looks(2 * APART_S) == 1
+
+
+def test_a_burst_while_the_object_waits_for_a_worker_is_seen_by_that_one_pass(woken):
+    for _ in range(1000):
+        assert woken.streams.message(key_of(), event())
+    assert woken.looks(2 * APART_S) == 1
+
+
+def test_what_is_told_after_the_object_was_looked_at_for_another_reason_is_seen_too(woken):
+    woken.streams.message(key_of(), event())
+    assert woken.looks(0) == 1
+    woken.streams.message(key_of(), event())
+    woken.queue.add(key_of())
+    assert woken.looks(0) == 1
+    woken.streams.message(key_of(), event())
+    assert woken.looks(2 * APART_S) == 1
 
 
 def test_an_event_after_a_while_wakes_at_once_again(woken):

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from engine.base.kinds import Key, Kind
-from engine.workqueue import WorkQueue
+from engine.workqueue import OVERTAKING, WorkQueue
 
 THING = Kind("example.test", "v1", "Thing", "things")
 A, B, C = (Key(THING, "default", name) for name in "abc")
@@ -129,6 +129,75 @@ def test_a_delay_asked_for_while_working_is_kept_and_the_earlier_wins(queue, clo
     assert taken(queue) == [A]
 
 
+def test_what_is_told_goes_before_looks_that_have_been_due_for_longer(queue, clock):
+    queue.add(A)
+    queue.add(B)
+    clock.now += 1
+    queue.add(C, news=True)
+    assert taken(queue) == [C, A, B]
+
+
+def test_what_is_told_of_a_key_that_waits_to_be_looked_at_brings_it_forward(queue, clock):
+    queue.add(A)
+    queue.add(B)
+    clock.now += 1
+    queue.add(B, news=True)
+    assert taken(queue) == [B, A]
+
+
+def test_what_is_told_of_a_key_that_is_worked_on_goes_first_afterwards(queue, clock):
+    queue.add(A)
+    queue.get(0)
+    queue.add(A, news=True)
+    queue.add(B)
+    clock.now += 1
+    queue.done(A)
+    assert taken(queue) == [A, B]
+
+
+def test_what_is_told_for_later_keeps_a_look_that_is_due_waiting_no_longer(queue, clock):
+    queue.add(A, delay_s=5, news=True)
+    queue.add(A)
+    assert taken(queue) == [A]
+    clock.now += 10
+    assert taken(queue) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_however_much_is_told_nothing_waits_for_ever(queue, clock, seed):
+    """What is told comes faster than it is worked off; every look has its turn after a bounded number of others."""
+    chance = random.Random(seed)
+    talkers = [Key(THING, "talks", str(number)) for number in range(50)]
+    silent = [Key(THING, "silent", str(number)) for number in range(20)]
+    for key in silent:
+        queue.add(key)
+    order = []
+    for _ in range((OVERTAKING + 1) * len(silent)):
+        clock.now += 0.01
+        for key in chance.sample(talkers, 2):
+            queue.add(key, news=True)
+        order.append(queue.get(0))
+        queue.done(order[-1])
+    assert [key for key in order if key in silent] == silent, f"seed {seed}"
+
+
+def test_however_many_looks_are_due_what_is_told_waits_for_one_of_them_at_most(queue, clock):
+    for number in range(1000):
+        queue.add(Key(THING, "due", str(number)))
+    waited = []
+    for number in range(200):
+        clock.now += 0.01
+        told = Key(THING, "told", str(number))
+        queue.add(told, news=True)
+        before = 0
+        while (key := queue.get(0)) != told:
+            queue.done(key)
+            before += 1
+        queue.done(told)
+        waited.append(before)
+    assert set(waited) == {0, 1}
+
+
 def test_failures_double_the_delay_up_to_a_limit_until_forgotten(queue, clock):
     delays = [queue.back_off(A, initial_s=1, max_s=10) for _ in range(6)]
     assert delays == [1, 2, 4, 8, 10, 10]
@@ -236,10 +305,10 @@ def test_under_many_threads_no_key_is_lost_and_none_is_worked_on_twice_at_once()
         key = chance.choice(keys)
         with lock:
             changes[key] += 1
-        queue.add(key, delay_s=chance.choice((0, 0, 0.001)))
+        queue.add(key, delay_s=chance.choice((0, 0, 0.001)), news=chance.random() < 0.5)
     settled = threading.Event()
     for _ in range(500):
-        if not queue.working() and not queue._due:
+        if not queue.working() and not queue._waiting():
             break
         settled.wait(0.01)
     queue.shut_down()
