@@ -5,6 +5,7 @@ Pure: panels and what Prometheus answered go in, a picture comes out. Neighbour:
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from html import escape
 from typing import Any
 
 COLUMN, LINE, GAP = 50, 34, 8
+LENGTHS = ((31_557_600, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+LETTER = 6.4
+"""About as wide is a letter of the usual size."""
 COLOURS = ("#3274d9", "#e0752d", "#56a64b", "#a352cc", "#e02f44", "#ffb357", "#8ab8ff", "#96d98d")
 NAMED = {"green": "#56a64b", "red": "#e02f44", "orange": "#ff9830", "blue": "#3274d9"}
 
@@ -43,7 +47,7 @@ def picture(
             parts.append(_text(4, 18, panel["title"], size=15, weight="bold"))
         else:
             parts.append(f'<rect width="{width:g}" height="{tall:g}" rx="3" fill="#fff" stroke="#d8d9da"/>')
-            parts.append(_text(8, 16, panel["title"], weight="bold"))
+            parts.append(_text(8, 16, _fit(panel["title"], width - 12, LETTER), weight="bold"))
             parts += _panel(panel, answers.get(panel["id"], ()), (width, tall), span)
         parts.append("</g>")
     return "\n".join([*parts, "</svg>", ""])
@@ -74,7 +78,10 @@ def _numbers(panel: Any, lines: Sequence[Line], size: tuple[float, float]) -> li
             _text(middle, tall / 2 + 18, shown, size=26, anchor="middle", fill=_colour(value, panel))
         )
         if len(lines) > 1:
-            found.append(_text(middle, tall - 10, line.name[: int(each / 6)], anchor="middle"))
+            # In two rows, so that neighbours have room.
+            row = tall - (24 if order % 2 else 10)
+            room = 2 * min(each, middle, width - middle) - 8
+            found.append(_text(middle, row, _fit(line.name, room), anchor="middle"))
     return found
 
 
@@ -89,7 +96,7 @@ def _rows(panel: Any, lines: Sequence[Line], size: tuple[float, float]) -> list[
             value = line.points[-1][1]
             text = _shown(value, panel) if label == "Value" else line.labels.get(label, "")
             fill = _colour(value, panel) if label == "Value" else "#222"
-            found.append(_text(8 + step * at, 54 + 16 * row, text[: int(step / 6)], fill=fill))
+            found.append(_text(8 + step * at, 54 + 16 * row, _fit(text, step - 8), fill=fill))
     return found
 
 
@@ -97,12 +104,12 @@ def _bands(
     panel: Any, lines: Sequence[Line], size: tuple[float, float], span: tuple[float, float]
 ) -> list[str]:
     width, tall = size
-    each = (tall - 34) / len(lines)
+    each, gap = (tall - 34) / len(lines), _gap(lines)
     found = []
     for row, line in enumerate(lines):
         top = 26 + each * row
         for (time, value), (after, _) in zip(line.points, line.points[1:], strict=False):
-            left, right = _at(time, span, width), _at(after, span, width)
+            left, right = _at(time, span, width), _at(min(after, time + gap), span, width)
             colour = _colour(value, panel)
             found.append(
                 f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left + 0.5:.1f}" height="{each - 4:.1f}" fill="{colour}"/>'
@@ -122,18 +129,40 @@ def _graph(
         f'<line x1="8" x2="{width - 8:g}" y1="{bottom:g}" y2="{bottom:g}" stroke="#d8d9da"/>',
         _text(8, 32, _shown(high, panel), fill="#777"),
     ]
-    shown = 8.0
+    gap = _gap(lines)
     for order, line in enumerate(lines):
+        path, before = [], float("-inf")
+        for time, value in line.points:
+            y = bottom - (value - low) / ((high - low) or 1) * (bottom - 42)
+            path.append(f"{'L' if time - before <= gap else 'M'}{_at(time, span, width):.1f},{y:.1f}")
+            before = time
         colour = COLOURS[order % len(COLOURS)]
-        points = " ".join(
-            f"{_at(time, span, width):.1f},{bottom - (value - low) / ((high - low) or 1) * (bottom - 36):.1f}"
-            for time, value in line.points
+        found.append(
+            f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="1.5" stroke-linecap="square"/>'
         )
-        found.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    return [*found, *_legend(panel, lines, width, tall)]
+
+
+def _gap(lines: Sequence[Line]) -> float:
+    """A longer time without a value is a hole in the line."""
+    steps = [after - at for line in lines for (at, _), (after, _) in itertools.pairwise(line.points)]
+    return 1.5 * min(steps, default=0.0)
+
+
+def _legend(panel: Any, lines: Sequence[Line], width: float, tall: float) -> list[str]:
+    """The names of the lines, the highest first, as many as there is room for."""
+    found, shown = [], 8.0
+    ranked = sorted(
+        enumerate(lines), key=lambda each: -max((value for _, value in each[1].points), default=0.0)
+    )
+    for rank, (order, line) in enumerate(ranked):
         name = re.sub(r"\s+", " ", line.name).strip() or panel["title"]
-        if shown + 6.2 * len(name) < width:
-            found.append(_text(shown, tall - 10, name, fill=colour))
-            shown += 6.2 * len(name) + 12
+        wide = LETTER * len(name)
+        if shown + wide > width - (8 if rank == len(lines) - 1 else 40):
+            found.append(_text(shown, tall - 10, f"+{len(lines) - rank}", fill="#777"))
+            break
+        found.append(_text(shown, tall - 10, name, fill=COLOURS[order % len(COLOURS)]))
+        shown += wide + 12
     return found
 
 
@@ -161,8 +190,17 @@ def _shown(value: float, panel: Any) -> str:
     if unit == "bytes":
         return f"{value / 2**20:.1f} MiB" if value >= 2**20 else f"{value / 1024:.1f} KiB"
     if unit == "s":
-        return f"{value * 1000:.1f} ms" if abs(value) < 1 else f"{value:.1f} s"
+        for length, name in LENGTHS:
+            if abs(value) >= length:
+                return f"{value / length:.1f} {name}"
+        return f"{value * 1000:.1f} ms" if value else "0 s"
     return f"{value:.3g}" + ("/s" if unit == "ops" else "")
+
+
+def _fit(text: str, width: float, letter: float = LETTER) -> str:
+    """As much of a text as fits."""
+    room = int(width / letter)
+    return text if len(text) <= room else f"{text[: max(0, room - 1)]}…"
 
 
 def _text(

@@ -22,6 +22,7 @@ from tests.sim.shipped import free_port, shipped, until
 BOARDS = {
     "overview": "grafana/overview.json",
     "controller-runtime": "grafana/controller-runtime-metrics.json",
+    "controller-resources": "grafana/controller-resources-metrics.json",
 }
 HEALTH = 'talos_operator_cluster_health{{job="{job}"}} == {value}'
 CALM_S = 20.0
