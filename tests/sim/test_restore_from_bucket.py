@@ -141,7 +141,7 @@ def test_a_cluster_of_which_only_the_bucket_is_left_comes_back_from_it(
         cluster.client.create(cluster.client.kind_named("v1", "Secret"), "default", body)
         encryption = {"passphrase": {"name": "words", "key": "p"}}
     status = back_up(cluster, store, f"sealed-{how}", encryption=encryption)
-    stored = store.objects()
+    stored = store.bucket.objects()
     assert stored[status["stateFilename"]].startswith(b"age-encryption.org/v1")
     assert b"secretBundle" not in b"".join(data for key, data in stored.items() if "state-" in key)
     cluster.run.control(op="put", machine=ALL[0], key="/colour", value="red")
@@ -171,9 +171,9 @@ def test_a_cluster_of_which_only_the_bucket_is_left_comes_back_from_it(
 def test_the_operator_reads_the_backup_from_the_bucket_itself_and_takes_both_objects_away_with_it(
     cluster: Cluster, store: ObjectStore
 ) -> None:
-    before = store.objects()
+    before = store.bucket.objects()
     status = back_up(cluster, store, "plain")
-    made = set(store.objects()) - set(before)
+    made = set(store.bucket.objects()) - set(before)
     assert {status["filename"], status["stateFilename"]} <= made
     assert all(key.startswith(f"talos-operator-etcd-backups/{NAME}/") for key in made)
     cluster.run.control(op="put", machine=ALL[0], key="/colour", value="red")
@@ -188,6 +188,6 @@ def test_the_operator_reads_the_backup_from_the_bucket_itself_and_takes_both_obj
     is_back(cluster, keys)
     cluster.delete(BACKUP, "plain")
     cluster.gone(BACKUP, "plain")
-    assert set(store.objects()) == set(before)
-    assert store.open_uploads() == []
+    assert set(store.bucket.objects()) == set(before)
+    assert store.bucket.open_uploads() == []
     told_nowhere(cluster, store, keys)
