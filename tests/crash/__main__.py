@@ -11,10 +11,7 @@ Neighbour: `matrix`.
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import re
 import shutil
 import sys
 import tempfile
@@ -23,7 +20,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.matrix import SEED, Slot, double_kills, references, run_all, single_kills, slow_kills
+from tests.crash.commandline import flags, held, times
+from tests.crash.matrix import Slot, double_kills, references, run_all, single_kills, slow_kills
 from tests.crash.program import program
 from tests.crash.scenarios import SCENARIOS
 from tests.crash.trial import Trial, Verdict
@@ -31,16 +29,8 @@ from tests.crash.trial import Trial, Verdict
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__.partition("\n")[0])
-    parser.add_argument("--sample", type=int, metavar="N", help="only N trials, drawn by the seed")
-    parser.add_argument("--only", metavar="NAME", action="append", help="one trial by its name; repeatable")
+    parser = flags("python -m tests.crash", __doc__, slots=4)
     parser.add_argument("--scenario", metavar="NAME", help="only trials of this scenario")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("TALOS_OPERATOR_TEST_SEED", SEED)))
-    parser.add_argument("--slots", type=int, default=4, help="trials at the same time")
-    parser.add_argument(
-        "--resume", type=Path, metavar="FILE", help="without what held by this earlier output"
-    )
-    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
     began = time.monotonic()
@@ -65,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *double_kills(known, options.seed),
         ]
         random.Random(options.seed).shuffle(trials)
-        held = _held(options.resume) if options.resume else set()
-        trials = [each for each in trials if str(each) not in held][: options.sample]
+        past = held(options.resume) if options.resume else set()
+        trials = [each for each in trials if str(each) not in past][: options.sample]
     done: list[Verdict] = []
 
     def told(verdict: Verdict) -> None:
@@ -76,11 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     late = began + (options.minutes or 1e9) * 60
     run_all(trials, slots, known, told, lambda: time.monotonic() > late)
     return _summary([*undisturbed.values()], done, len(trials), time.monotonic() - began, folder)
-
-
-def _held(output: Path) -> set[str]:
-    """The trials that held in an earlier run."""
-    return set(re.findall(r"^\[\d+/\d+\] (\S+): held in", output.read_text(), re.MULTILINE))
 
 
 def _wanted(only: Sequence[str] | None, scenario: str) -> bool:
@@ -116,14 +101,11 @@ def _summary(
     pairs = [each for each in done if len(each.trial.kills) > 1]
     if pairs:
         print(f"{len(pairs)} pairs, both kills met their call in {sum(len(each.hit) > 1 for each in pairs)}")
-    times = sorted(each.seconds for each in done)
     print(
         f"{len(done)} of {count} trials, {len(hit)} with a kill, {sum(len(each.hit) for each in hit)} kills, {len(points)} kinds of points"
     )
-    if times:
-        print(
-            f"seconds a trial: median {times[len(times) // 2]:.1f}, longest {times[-1]:.1f}; {seconds:.0f} s in all"
-        )
+    if done:
+        print(times([each.seconds for each in done], seconds))
     print(f"{len(failed)} failed" + (f"; what is left of them is in {folder}" if failed else ""))
     for verdict in failed:
         print(f"  repeat: python -m tests.crash --slots 1 --only {verdict.trial}")

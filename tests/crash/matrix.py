@@ -31,7 +31,6 @@ PARTS = ("api", "machines")
 SPEEDS = (2.0, 5.0, 20.0)
 LAGS = (0.0, 0.0, 0.3)
 PAIRS = 100
-SEED = 20261128
 
 Told = Callable[[Verdict], None]
 

@@ -11,9 +11,6 @@ Neighbour: `plan`.
 
 from __future__ import annotations
 
-import argparse
-import os
-import re
 import shutil
 import sys
 import tempfile
@@ -23,28 +20,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.crash import matrix
+from tests.crash.commandline import flags, held, times
 from tests.crash.program import program
 from tests.cuts.plan import UNDISTURBED, Slot, run_all, whole
 from tests.cuts.trial import Trial, Verdict
 from tests.cuts.world import HURRIES
 from tests.unit.stores.s3_server import moto_server
 
-SEED = 20261128
 _SORTS = ("kill", "stream", "answer", "disk", "clock", "delete")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cuts", description=__doc__.partition("\n")[0])
-    parser.add_argument("--sample", type=int, metavar="N", help="only N trials, drawn by the seed")
-    parser.add_argument("--only", metavar="NAME", action="append", help="one trial by its name; repeatable")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("TALOS_OPERATOR_TEST_SEED", SEED)))
-    parser.add_argument("--slots", type=int, default=2, help="trials at the same time")
-    parser.add_argument(
-        "--resume", type=Path, metavar="FILE", help="without what held by this earlier output"
-    )
-    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
-    options = parser.parse_args(arguments)
+    options = flags("python -m tests.cuts", __doc__, slots=2).parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="cuts-"))
     began = time.monotonic()
     tested = program(folder, hurries=HURRIES)
@@ -71,16 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = len(UNDISTURBED)
             run_all(UNDISTURBED, slots, told)
             known = {str(each.trial).rpartition("/")[0]: each.calls for each in done}
-            held = _held(options.resume) if options.resume else set()
-            trials = [each for each in whole(known, options.seed) if str(each) not in held][: options.sample]
+            past = held(options.resume) if options.resume else set()
+            trials = [each for each in whole(known, options.seed) if str(each) not in past][: options.sample]
             count += len(trials)
         run_all(trials, slots, told, lambda: time.monotonic() > late)
     return _summary(done, count, time.monotonic() - began, folder)
-
-
-def _held(output: Path) -> set[str]:
-    """The trials that held in an earlier run."""
-    return set(re.findall(r"^\[\d+/\d+\] (\S+): held in", output.read_text(), re.MULTILINE))
 
 
 def _tell(verdict: Verdict, number: int, count: int) -> None:
@@ -101,15 +84,12 @@ def _summary(done: Sequence[Verdict], count: int, seconds: float, folder: Path) 
         print(_row(sort, those))
     kills = sum("kill" in call.split() for each in done for call in each.met)
     print(f"{_row('all', done)}\n")
-    times = sorted(each.seconds for each in done)
     print(f"{len(done)} of {count} trials, {kills} kills; {len(failed)} failed", end="")
     print(
         f"; with none of n failing, the rate of failures is below 3/n = {300 / max(1, len(done)):.1f} % (95 %)"
     )
-    if times:
-        print(
-            f"seconds a trial: median {times[len(times) // 2]:.1f}, longest {times[-1]:.1f}; {seconds:.0f} s in all"
-        )
+    if done:
+        print(times([each.seconds for each in done], seconds))
     if failed:
         print(f"what is left of those that failed is in {folder}")
     for verdict in failed:
