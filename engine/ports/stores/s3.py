@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from engine.base.errors import Garbled, Missing
 from engine.ports.stores.contract import (
@@ -43,6 +44,8 @@ _NO_ENVIRONMENT: Final = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
+_MODELS: Final = create_loader(None)
+"""What botocore knows of S3. Read once for all clients: 13 MiB and 60 ms of CPU that each would cost again."""
 
 
 class _Head(NamedTuple):
@@ -167,6 +170,7 @@ def _client(place: S3Place, authority: int | None) -> Any:
     if place.skip_verify:
         warnings.filterwarnings("ignore", message="Unverified HTTPS request", category=Warning)
     core = botocore.session.Session(session_vars=_NO_ENVIRONMENT)
+    core.register_component("data_loader", _MODELS)
     verify: bool | str | None = not place.skip_verify
     if authority is not None and not place.skip_verify:
         verify = f"/proc/self/fd/{authority}"
