@@ -19,8 +19,8 @@ QUOTED = re.compile(r"'[^']*'|\"talos\.[^\"]*\"|`[^`]*`")
 NAME = re.compile(r"(?<![\w.-])[A-Za-z_]\w*|(?<=\.)[A-Za-z_]\w*")
 FREE = re.compile(r"\.data\.\w*$")
 """Keys of Secrets and ConfigMaps are anybody's."""
-SAMPLE = 10
-"""Of each file; every one loads the whole rule."""
+SAMPLES = [pytest.param(3), pytest.param(25, marks=pytest.mark.slow)]
+"""So many of each file; every one loads the whole rule."""
 
 
 def places(text: str) -> list[int]:
@@ -37,8 +37,9 @@ RULES = asset("rules")
 FILES = sorted(path.relative_to(RULES) for path in (*RULES.glob("talos*.yaml"), *RULES.glob("talos*/*.yaml")))
 
 
+@pytest.mark.parametrize("count", SAMPLES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.with_suffix("").as_posix())
-def test_a_misspelt_name_in_an_expression_is_a_mistake(path: Path, tmp_path: Path) -> None:
+def test_a_misspelt_name_in_an_expression_is_a_mistake(path: Path, count: int, tmp_path: Path) -> None:
     catalog = load_catalog(asset("schemas"))
     rule = Path(f"{path.parts[0].removesuffix('.yaml')}.yaml")
     shutil.copytree(RULES / "parts", tmp_path / "parts")
@@ -48,7 +49,7 @@ def test_a_misspelt_name_in_an_expression_is_a_mistake(path: Path, tmp_path: Pat
     text = (RULES / path).read_text("utf-8")
     every = places(text)
     missed = []
-    for end in random.Random(7).sample(every, min(SAMPLE, len(every))):
+    for end in random.Random(7).sample(every, min(count, len(every))):
         (tmp_path / path).write_text(f"{text[:end]}zz{text[end:]}", "utf-8")
         try:
             load_rules([tmp_path / rule], catalog)
