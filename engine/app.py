@@ -22,6 +22,7 @@ from engine.lives import Stay, live
 from engine.reload import RuleFiles
 from engine.ruleset.catalog import load_catalog
 from engine.ruleset.load import load_rules
+from engine.ruleset.settle import settled
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def run(settings: Settings) -> int:
     process.tune()
     configure(settings.log_format)
     paths = settings.rules or (asset("rules"),)
-    files = RuleFiles(paths, lambda: load_rules(paths, load_catalog(asset("schemas"))))
+    files = RuleFiles(paths, lambda: settled(load_rules(paths, load_catalog(asset("schemas")))))
     manifests = read_files(settings.apply)
     stopping = threading.Event()
     # Before anything is started: whoever stops us half-way must not leave machines running.

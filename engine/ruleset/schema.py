@@ -52,14 +52,25 @@ def check_shape(root: Node, kind: str, report: Report) -> frozenset[Path]:
     return frozenset(bad)
 
 
+def forget() -> None:
+    """Keep the schemas no longer; whoever checks a shape again has them read again."""
+    _validator.cache_clear()
+    _schemas.cache_clear()
+
+
 @cache
 def _validator(kind: str) -> Draft202012Validator:
-    files = {**SCHEMAS, **BOARD_SCHEMAS}
-    schemas = {name: json.loads(asset("schemas", name).read_text("utf-8")) for name in files.values()}
-    registry: Registry[Any] = Registry().with_resources(
-        (name, Resource.from_contents(schema)) for name, schema in schemas.items()
+    schemas = _schemas()
+    return Draft202012Validator(schemas.contents({**SCHEMAS, **BOARD_SCHEMAS}[kind]), registry=schemas)
+
+
+@cache
+def _schemas() -> Registry[Any]:
+    files = (*SCHEMAS.values(), *BOARD_SCHEMAS.values())
+    return Registry().with_resources(
+        (name, Resource.from_contents(json.loads(asset("schemas", name).read_text("utf-8"))))
+        for name in files
     )
-    return Draft202012Validator(schemas[files[kind]], registry=registry)
 
 
 def _report(error: ValidationError, root: Node, path: Path, report: Report) -> None:

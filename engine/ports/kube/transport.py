@@ -23,7 +23,8 @@ from engine.ports.kube.access import Access
 from engine.ports.kube.failures import SOURCE, failure
 
 _CONNECT_S = 5.0
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
+"""What one read can give, for no record of TLS holds more; a buffer is made for it each time."""
 _JSON = "application/json"
 # Alerts that a server sends about a certificate of ours, under TLS 1.3 after our handshake is over.
 _REFUSES_US = re.compile("ALERT.*(CERT|UNKNOWN_CA|ACCESS_DENIED)")

@@ -13,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.base.errors import Unreachable
 from engine.ports.talos.address import Address
@@ -22,7 +22,10 @@ from engine.ports.talos.identity import Identity, context_for
 
 CONNECT_S = 3.0
 HELLO_S = 5.0
-_CHUNK = 65536
+PIECE: Final = 2048
+"""So much at most is given to TLS at once: its buffer in memory keeps the size of the most it ever held."""
+RECORD: Final = 16384
+"""So much at most is in one record of TLS, which is what one read can give."""
 _FRAME_HEADER = 9
 _SETTINGS = 4
 
@@ -144,7 +147,7 @@ async def _first_frame(
     first = b""
     while len(first) < _FRAME_HEADER:
         try:
-            data = tls.read(_CHUNK)
+            data = tls.read(RECORD)
             if not data:
                 raise ConnectionResetError("the machine closed the connection before it said anything")
             first += data
@@ -161,7 +164,7 @@ async def _send(sock: socket.socket, outgoing: ssl.MemoryBIO) -> None:
 
 
 async def _receive(sock: socket.socket, incoming: ssl.MemoryBIO) -> None:
-    data = await asyncio.get_running_loop().sock_recv(sock, _CHUNK)
+    data = await asyncio.get_running_loop().sock_recv(sock, PIECE)
     if data:
         incoming.write(data)
     else:

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.base.errors import RemoteError
-from engine.ports.talos.dial import Dialled
+from engine.ports.talos.dial import PIECE, RECORD, Dialled
 from engine.ports.talos.failures import of_dial, of_stream
 from engine.ports.talos.grpcstatus import LASTING
 from engine.ports.talos.http2 import Call, Connection, Ended
 from engine.ports.talos.watched import Stream
 
-_CHUNK: Final = 65536
 _WINDOW: Final = 1 << 20
 _LONGEST: Final = 32 << 20
 
@@ -128,7 +127,8 @@ class Watching:
 
     def _readable(self) -> None:
         try:
-            data = self._node.sock.recv(_CHUNK)
+            # What is left has the loop call again.
+            data = self._node.sock.recv(PIECE)
         except BlockingIOError:
             return
         except OSError as error:
@@ -143,7 +143,7 @@ class Watching:
     def _decrypt(self) -> None:
         try:
             # An SSLObject gives b"" for ever after close_notify: that is the end, not a pause.
-            while data := self._node.tls.read(_CHUNK):
+            while data := self._node.tls.read(RECORD):
                 self._http.feed(data)
                 self._look()
                 if self.closed:

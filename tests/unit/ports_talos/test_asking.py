@@ -10,6 +10,7 @@ from talos_node import address, eventually, identity, refuse, reply
 
 from engine import protocol
 from engine.base.errors import Denied, OutcomeUnknown, RemoteError
+from engine.ports.talos.address import parse_address
 from engine.ports.talos.watched import Wanted
 from tests.unit.ports_talos.test_watches import ONE, WHO, Resources, Told, wanted
 
@@ -70,6 +71,34 @@ def test_a_list_is_whole_and_no_longer_than_asked_for(node, call):
     assert [each.resource.metadata.id for each in call(address(1), WHO, LIST)] == [str(n) for n in range(50)]
     assert len(call(address(1), WHO, LIST, limit=7)) == 7
     assert call(address(1), WHO)
+    assert node.accepted == 1
+
+
+class Noting:
+    """Stands before a buffer and notes the most that was in it."""
+
+    def __init__(self, buffer):
+        self.buffer, self.most = buffer, 0
+
+    def write(self, data):
+        self.buffer.write(data)
+        self.most = max(self.most, self.buffer.pending)
+
+    def write_eof(self):
+        self.buffer.write_eof()
+
+
+def test_a_long_answer_never_makes_the_buffer_long_that_the_connection_keeps_for_its_life(node, call):
+    def long(_request, _context):
+        answer = reply("VersionResponse")
+        answer.messages.add().version.tag = "x" * 300_000
+        return answer
+
+    node.handlers["Version"] = long
+    connection = call.client.watches.connection(parse_address(address(1), loopback_only=True), WHO)
+    noting = connection._node.incoming = Noting(connection._node.incoming)
+    assert len(call(address(1), WHO)[0].messages[-1].version.tag) == 300_000
+    assert 0 < noting.most <= 4096
     assert node.accepted == 1
 
 
