@@ -96,6 +96,8 @@ class Connections:
         self._ending: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.losses = Losses()
+        self.is_watched: Callable[[Address], bool] = lambda _address: False
+        """Whether a machine is asked over another connection anyway; whoever keeps that one says so."""
         self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)
 
     @asynccontextmanager
@@ -268,11 +270,12 @@ class Connections:
             self._end_later(self._kept.pop(key))
 
     def _sweep(self) -> None:
-        """End what nobody has used for a while, the least used ones sooner, and look again later."""
+        """End what nobody has used for a while, the least used ones and those of watched machines sooner; look again later."""
         now = self._loop.time()
         beyond = len(self._kept) - LASTING
         for number, (key, connection) in enumerate(list(self._kept.items())):
-            longest_s = BRIEFLY_IDLE_S if number < beyond else IDLE_S
+            briefly = number < beyond or self.is_watched(key[0])
+            longest_s = BRIEFLY_IDLE_S if briefly else IDLE_S
             if connection.users == 0 and connection.used_at < now - longest_s:
                 self._end_later(self._kept.pop(key))
         self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)

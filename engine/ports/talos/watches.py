@@ -48,6 +48,7 @@ class Watches:
         self._at: dict[Address, _Kept] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._free_at = 0.0
+        connections.is_watched = self._is_watched
 
     def tell(self, told: Told) -> None:
         """Have somebody told, before anything is wanted."""
@@ -72,6 +73,10 @@ class Watches:
         if kept is None or not kept.is_open or kept.wanted.identity != identity:
             return None
         return kept.connection if kept.connection is not None and kept.connection.takes_calls else None
+
+    def _is_watched(self, address: Address) -> bool:
+        kept = self._at.get(address)
+        return kept is not None and kept.is_open
 
     def tokens(self) -> list[Hashable]:
         """Everything that is watched or waits to be; any thread."""

@@ -10,6 +10,7 @@ from talos_node import address, eventually, identity, refuse, reply
 
 from engine import protocol
 from engine.base.errors import Denied, OutcomeUnknown, RemoteError
+from engine.ports.talos import connections
 from engine.ports.talos.address import parse_address
 from engine.ports.talos.watched import Wanted
 from tests.unit.ports_talos.test_watches import ONE, WHO, Resources, Told, wanted
@@ -157,6 +158,23 @@ def test_what_changes_a_machine_another_identity_and_an_exclusive_call_go_their_
     node.handlers["Reboot"] = lambda _request, _context: reply("RebootResponse")
     call(address(1), who, method, **options)
     assert node.accepted == 2
+
+
+def test_beside_its_watch_a_machine_has_no_other_connection_for_longer_than_a_burst(
+    network, callers, monkeypatch
+):
+    monkeypatch.setattr(connections, "BRIEFLY_IDLE_S", 0.2)
+    watched, other, call, told = network.node(1), network.node(2), callers(), Told()
+    watched.handlers |= {"Watch": Resources(), "Reboot": lambda _request, _context: reply("RebootResponse")}
+    call.client.watches.tell(told)
+    call.client.watches.keep("m", wanted(1, ONE))
+    assert eventually(lambda: told.count("opened") == 1)
+    call(address(2), WHO)
+    call(address(1), WHO, "Reboot")
+    assert watched.accepted == 2
+    assert eventually(lambda: len(watched.open) == 1)
+    assert call(address(1), WHO)
+    assert (watched.accepted, len(other.open), told.count("ended")) == (2, 1, 0)
 
 
 def test_a_machine_that_is_not_watched_yet_is_asked_as_ever(network, call):
