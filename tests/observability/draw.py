@@ -194,7 +194,8 @@ def _shown(value: float, panel: Any) -> str:
             if abs(value) >= length:
                 return f"{value / length:.1f} {name}"
         return f"{value * 1000:.1f} ms" if value else "0 s"
-    return f"{value:.3g}" + ("/s" if unit == "ops" else "")
+    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return number + {"ops": "/s", "percent": "%"}.get(unit, "")
 
 
 def _fit(text: str, width: float, letter: float = LETTER) -> str:
