@@ -2,7 +2,7 @@
 
 Readable and writable for its owner alone (0600). Every request has `op`; the reply is {"ok": true, ...}
 or {"ok": false, "error": text}, also for a line that is no request. Knows no operation itself.
-Neighbours: the simulator and the embedded API each serve one.
+Neighbours: the simulator and the embedded API each serve one; the command `meddle` gives orders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +21,7 @@ CarryOut: TypeAlias = Callable[[str, Order], Awaitable[Mapping[str, Any]]]
 
 
 class ControlSocket:
-    """Serves `path`; `carry_out(op, request)` gives what the reply says, or raises what was wrong with the request."""
+    """Serves `path`; `carry_out(op, request)` gives what the reply says. It raises KeyError for what the request lacks, ValueError for what is wrong in it."""
 
     def __init__(self, path: Path, carry_out: CarryOut) -> None:
         self._path = path
@@ -29,15 +31,12 @@ class ControlSocket:
     async def start(self) -> None:
         """Listen, in place of whatever a killed program has left there. OSError when that cannot be."""
         self._path.unlink(missing_ok=True)
-        # A unix address holds 107 bytes and the folder may lie deep: name it by its descriptor.
-        folder = os.open(self._path.parent, os.O_RDONLY)
         before = os.umask(0o177)
         try:
-            place = f"/proc/self/fd/{folder}/{self._path.name}"
-            self._server = await asyncio.start_unix_server(self._serve, place)
+            with _address(self._path) as address:
+                self._server = await asyncio.start_unix_server(self._serve, address)
         finally:
             os.umask(before)
-            os.close(folder)
 
     async def stop(self) -> None:
         """Take no more orders."""
@@ -59,5 +58,34 @@ class ControlSocket:
         try:
             request = json.loads(line)
             return {"ok": True, **await self._carry_out(request["op"], request)}
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        except KeyError as error:
+            return {"ok": False, "error": f"the request does not say {error}"}
+        except ValueError as error:
+            return {"ok": False, "error": str(error)}
+        except (TypeError, AttributeError, OSError) as error:
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+def order(path: Path, request: Order, *, timeout_s: float = 30.0) -> dict[str, Any]:
+    """Send one request to the program that listens at `path`: its reply. OSError when nobody answers within the time."""
+    with socket.socket(socket.AF_UNIX) as end:
+        end.settimeout(timeout_s)
+        with _address(path) as address:
+            end.connect(address)
+        end.sendall((json.dumps(request) + "\n").encode())
+        with end.makefile() as replies:
+            line = replies.readline()
+    if not line.endswith("\n"):
+        raise ConnectionResetError("the program ended before it answered")
+    reply: dict[str, Any] = json.loads(line)
+    return reply
+
+
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A unix address holds 107 bytes and the folder may lie deep: name it by its descriptor."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

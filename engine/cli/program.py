@@ -22,6 +22,7 @@ VERBS: Final[Mapping[str, str]] = {
     "run": "engine.cli.run",
     "validate": "engine.cli.validate",
     "simulate": "engine.cli.simulate",
+    "meddle": "engine.cli.meddle",
     "get": "engine.cli.get",
     "rbac": "engine.cli.rbac",
     "backup": "engine.cli.backup",

@@ -79,13 +79,17 @@ class Control:
         elif name == "speed":
             self._fleet.live_at(float(request["factor"]))
         else:
-            operation = self._interventions.operations[name]
+            operation = self._interventions.operations.get(name)
+            if operation is None:
+                raise ValueError(f"there is no operation {name!r}")
             for machine in self._named(request["machine"]):
                 await operation(machine, request)
         return {}
 
     def _named(self, address: str) -> list[Machine]:
         machines = self._fleet.machines
+        if address != "*" and address not in machines:
+            raise ValueError(f"there is no machine {address!r}")
         return list(machines.values()) if address == "*" else [machines[address]]
 
 

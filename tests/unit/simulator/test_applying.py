@@ -59,19 +59,20 @@ def test_a_staged_configuration_waits_for_the_next_boot(single: Simulation) -> N
     assert "kernel.panic" in seen(single)
 
 
+# Three seconds here, where a machine's life is 40 times as fast: long enough to look before they are over.
 def test_a_tried_configuration_goes_away_by_itself(single: Simulation) -> None:
     before = seen(single)
-    apply(single, config("controlplane", sysctls={"vm.swappiness": "1"}), "TRY", try_mode_timeout="20s")
+    apply(single, config("controlplane", sysctls={"vm.swappiness": "1"}), "TRY", try_mode_timeout="120s")
     assert "vm.swappiness" in seen(single)
     until(lambda: seen(single) == before, "the old configuration")
 
 
 def test_any_later_apply_keeps_what_was_tried_even_a_dry_run(single: Simulation) -> None:
-    apply(single, config("controlplane", sysctls={"vm.swappiness": "2"}), "TRY", try_mode_timeout="8s")
+    apply(single, config("controlplane", sysctls={"vm.swappiness": "2"}), "TRY", try_mode_timeout="120s")
     reply = apply(single, config("controlplane"), "AUTO", dry_run=True)
     assert "+" in reply["mode_details"]
     with pytest.raises(AssertionError):
-        until(lambda: "vm.swappiness" not in seen(single), "what must not happen", seconds=0.5)
+        until(lambda: "vm.swappiness" not in seen(single), "what must not happen", seconds=3.5)
     apply(single, config("controlplane"), "NO_REBOOT")
 
 
