@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.2
 _CALM_TICK_S = 2.0
 """How often the table is drawn while everything is Ready."""
-_GIVE_BACK_S = 60.0
+_GIVE_BACK_S = 30.0
 _JOBS_S: Final = 600.0
 """How long changed rules wait for what runs beside the passes, such as the upload of a backup."""
 

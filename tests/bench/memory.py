@@ -1,19 +1,20 @@
 """What memory the engine needs for many machines at rest, after all of them dropped and came back twice.
 
 The embedded API and the machines have processes of their own, as a cluster's API server and real machines
-do; the engine is the shipped program. Neighbours: `cluster` writes the manifest, `figures` shows.
+do; the engine is the shipped program with what the image sets for malloc. Neighbours: `cluster` writes the manifest, `figures` shows.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -70,15 +71,23 @@ def _engine(folder: Path, machines: int, port: int) -> Iterator[None]:
     with _process(
         "engine", "run", "--kubeconfig", str(folder / "kubeconfig"), "--apply", str(wish),
         "--metrics-bind-address", f"127.0.0.1:{port}", "--metrics-secure=false", "--health-probe-bind-address", "0",
+        environment=_of_the_image(),
     ):  # fmt: skip
         yield
 
 
+def _of_the_image() -> dict[str, str]:
+    found = dict(re.findall(r"\b((?:MALLOC|GLIBC)_\w+)=(\S+)", (ROOT / "Dockerfile").read_text("utf-8")))
+    assert found, "the Dockerfile sets nothing for malloc"
+    return found
+
+
 @contextmanager
-def _process(module: str, *arguments: str) -> Iterator[None]:
+def _process(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import weakref
+
 import pytest
 
+from engine import process
 from engine.base.errors import CapabilityError
 from engine.base.kinds import Key
 from engine.base.model import Made
@@ -55,6 +60,27 @@ def test_no_secret_and_no_stand_in_is_part_of_what_is_remembered():
     assert "canary" not in repr(list(memo._results))
     with pytest.raises(TypeError, match="Made"):
         memo.run(KEPT, {"of": Made("text")}, 1.0)
+
+
+def test_garbage_is_not_looked_for_in_what_was_imported_before_the_engine_began():
+    text = """
+import gc, engine.app
+from engine import process
+before = len(gc.get_objects())
+process.tune()
+print(before, len(gc.get_objects()))
+"""
+    told = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
+    before, after = map(int, told.stdout.split())
+    assert after < before / 10
+
+
+def test_what_only_garbage_holds_is_given_back_too():
+    memo = Memo()
+    memo.itself, gone = memo, weakref.ref(memo)
+    del memo
+    process.give_back_memory()
+    assert gone() is None
 
 
 def version(number, name="w"):
