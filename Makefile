@@ -97,7 +97,7 @@ test-handover: setup ## Hand-overs between two engines, COUNT=100 of them, half 
 	$(BIN)/python -m tests.faults.handover --count $(COUNT)
 
 .PHONY: test-backup-cuts
-test-backup-cuts: setup ## Backups under cut streams, kills, failing stores, full disks and clocks: all trials, half an hour or more
+test-backup-cuts: setup ## Backups under cut streams, kills, failing stores, full disks and clocks, a restore of each: all trials, a quarter of an hour or more
 	$(BIN)/python -m tests.cuts
 
 .PHONY: test-backup-cuts-sample
