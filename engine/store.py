@@ -67,7 +67,9 @@ class Store:
             if old is not None and not _replaces(version_of(raw), version_of(old), listed=listed):
                 return old, old
             new = compact(raw)
-            self._take_out(name)
+            if old is not None:
+                self._unindex(name, old)
+            # In one step: `get` takes no lock and must never find absent what only changes.
             self._objects[name] = new
             for path, index in self._indexes.items():
                 for text in texts_at(new, path):
@@ -119,12 +121,15 @@ class Store:
     def _take_out(self, name: Name) -> Object | None:
         old = self._objects.pop(name, None)
         if old is not None:
-            for path, index in self._indexes.items():
-                for text in texts_at(old, path):
-                    index[text].discard(name)
-                    if not index[text]:
-                        del index[text]
+            self._unindex(name, old)
         return old
+
+    def _unindex(self, name: Name, old: Object) -> None:
+        for path, index in self._indexes.items():
+            for text in texts_at(old, path):
+                index[text].discard(name)
+                if not index[text]:
+                    del index[text]
 
 
 def name_of(item: Object) -> Name:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 from engine.base.fieldtree import texts_at
@@ -82,3 +85,27 @@ def test_a_version_that_is_here_already_changes_nothing(store):
     store.put(thing("a", "1"))
     old, new = store.put(thing("a", "1"))
     assert old is new
+
+
+def test_whoever_looks_while_an_object_changes_never_finds_it_absent(store):
+    for path in ("spec.role", "metadata.namespace", "metadata.name"):
+        found(store, **{path: "x"})
+    store.put(thing("a", "0", spec={"role": "0"}))
+    absent, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            absent.extend([None] * (store.get(("default", "a")) is None))
+
+    looker = threading.Thread(target=look)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        looker.start()
+        for number in range(1, 5000):
+            store.put(thing("a", str(number), spec={"role": str(number % 7)}))
+    finally:
+        done.set()
+        looker.join()
+        sys.setswitchinterval(before)
+    assert absent == []
