@@ -55,7 +55,7 @@ _NUMBERS: Final = frozenset({"integer", "number"})
 
 
 def of_literal(value: object) -> Type:
-    """The type of a value as written; of what is inside a list or map nothing is said."""
+    """The type of a value as written; of what is inside a list or map nothing is said, but of an empty list: no items."""
     if value is None:
         return NULL
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def of_literal(value: object) -> Type:
     if isinstance(value, int | float):
         return INTEGER if isinstance(value, int) else NUMBER
     if isinstance(value, list):
-        return ARRAY
+        return ARRAY if value else Type("array")
     return OBJECT if isinstance(value, dict) else ANY
 
 
@@ -101,10 +101,15 @@ def joined(first: Type, second: Type) -> Type:
     if is_numeric(first) and is_numeric(second):
         return Type("number", nullable=nullable)
     if first.kind == second.kind == "array":
-        return Type("array", nullable=nullable, items=ANY)
+        return Type("array", nullable=nullable, items=_joined_items(first.items, second.items))
     if first.kind == second.kind == "object":
         return _joined_maps(first, second, nullable)
     return ANY
+
+
+def _joined_items(first: Type | None, second: Type | None) -> Type | None:
+    """What is in a list that is one or the other; an empty one, as in default(x, `[]`), is a list of whatever the other is of."""
+    return second if first is None else first if second is None else joined(first, second)
 
 
 def _joined_maps(first: Type, second: Type, nullable: bool) -> Type:
