@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,14 +85,10 @@ def test_preserved_machines_run_on_are_taken_over_as_they_are_and_are_wiped_work
     assert {at: machine["boot_id"] for at, machine in cluster.run.machines().items()} == boots
     assert all(cluster.run.machines()[address]["ready"] for address in (NODE, WORKER))
     # The control plane is deleted first; it waits for its workers, if they are deleted as well when it is looked at.
-    engine = cluster.run.process
-    assert engine is not None
-    engine.send_signal(signal.SIGSTOP)
-    try:
-        cluster.delete("TalosControlPlane", "taken")
-        cluster.delete("TalosWorker", "taken-pool")
-    finally:
-        engine.send_signal(signal.SIGCONT)
+    cluster.annotate("TalosControlPlane", "taken", MODE, "Disable")
+    cluster.delete("TalosControlPlane", "taken")
+    cluster.delete("TalosWorker", "taken-pool")
+    cluster.annotate("TalosControlPlane", "taken", MODE, None)
     cluster.gone("TalosControlPlane", "taken")
     assert cluster.find("TalosWorker", "taken-pool") is None
     assert cluster.calls(RESET) == [WORKER, NODE]
