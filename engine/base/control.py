@@ -21,7 +21,10 @@ CarryOut: TypeAlias = Callable[[str, Order], Awaitable[Mapping[str, Any]]]
 
 
 class ControlSocket:
-    """Serves `path`; `carry_out(op, request)` gives what the reply says. It raises KeyError for what the request lacks, ValueError for what is wrong in it."""
+    """Serves `path`; `carry_out(op, request)` gives what the reply says.
+
+    It raises KeyError for what the request lacks, ValueError for what is wrong in it.
+    """
 
     def __init__(self, path: Path, carry_out: CarryOut) -> None:
         self._path = path

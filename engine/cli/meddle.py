@@ -41,9 +41,11 @@ def command(directory: Path, operation: str, words: Sequence[str]) -> int:
 
     Ends with 0 when it was done, 1 when no simulator answers there, 2 when it does not understand or know the machine.
     """
+    from engine.simulator.settings import CONTROL_SOCKET
+
     request = {"op": operation, **_named(words)}
     try:
-        reply = order(directory / "control.sock", request)
+        reply = order(directory / CONTROL_SOCKET, request)
     except (FileNotFoundError, ConnectionError) as error:
         raise CommandFailed(
             f"no simulated machines are there: {(error.strerror or str(error)).lower()}",

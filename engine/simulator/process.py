@@ -32,11 +32,10 @@ from engine.simulator.faults import Faults
 from engine.simulator.fleet import Fleet
 from engine.simulator.kubernetes import Kubernetes
 from engine.simulator.mutations import Mutations
-from engine.simulator.settings import SimulatorSettings
+from engine.simulator.settings import CONTROL_SOCKET, SimulatorSettings
 from engine.simulator.timing import Pace
 
 READY_FILE = "ready.json"
-CONTROL_SOCKET = "control.sock"
 _GRACE_S = 0.2
 _LARGEST_MESSAGE = 32 << 20
 _OPTIONS = [

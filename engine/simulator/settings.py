@@ -8,9 +8,13 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from engine.base.errors import SettingsError
 from engine.simulator.hardware import DEFAULT_DISKS, read_disks
+
+CONTROL_SOCKET: Final = "control.sock"
+"""Where in its folder a simulator takes orders."""
 
 
 @dataclass(frozen=True, slots=True)

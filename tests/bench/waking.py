@@ -21,6 +21,7 @@ from engine.base.kinds import Key
 from engine.engine import Engine
 from engine.measure import Meter
 from engine.ruleset.model import RuleSet
+from engine.simulator.settings import CONTROL_SOCKET
 from tests.bench.figures import Figure
 from tests.bench.live import ready_engine
 from tests.sim.shipped import until
@@ -117,6 +118,6 @@ def _keep_busy(engine: Engine, keys: list[Key], done: threading.Event, *, news: 
 def _orders(folder: Path) -> Iterator[TextIO]:
     """The control socket of the machines: a line is one order, and one comes back."""
     with socket.socket(socket.AF_UNIX) as end:
-        end.connect(str(folder / "machines" / "control.sock"))
+        end.connect(str(folder / "machines" / CONTROL_SOCKET))
         with end.makefile("rw") as lines:
             yield lines

@@ -7,10 +7,7 @@ ended after `close`. Neighbours: `trial` drives it, `record` reads what it left.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import socket
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -18,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.base import control
 from engine.base.kinds import Key
 from engine.ports.kube.client import KubeClient
+from engine.simulator.settings import CONTROL_SOCKET
 from tests.crash.nursery import Child, start
 from tests.crash.program import ROOT, Program
 
@@ -129,18 +128,8 @@ class World:
 
     def order(self, part: str, **request: Any) -> dict[str, Any]:
         """One request over the control socket of the `api` or the `machines`; fails when it is refused."""
-        place = self.folder / "api.sock" if part == "api" else self.folder / "machines" / "control.sock"
-        # A unix address holds 107 bytes; a folder may lie deeper than that.
-        folder = os.open(place.parent, os.O_RDONLY)
-        try:
-            with socket.socket(socket.AF_UNIX) as end:
-                end.settimeout(20)
-                end.connect(f"/proc/self/fd/{folder}/{place.name}")
-                end.sendall((json.dumps(request) + "\n").encode())
-                with end.makefile() as answers:
-                    reply: dict[str, Any] = json.loads(answers.readline())
-        finally:
-            os.close(folder)
+        place = self.folder / "api.sock" if part == "api" else self.folder / "machines" / CONTROL_SOCKET
+        reply = control.order(place, request, timeout_s=20)
         assert reply["ok"], reply
         return reply
 

@@ -19,9 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.base import control
 from engine.base.errors import Missing, RemoteError, SettingsError
 from engine.base.kinds import Key
 from engine.ports.kube.client import KubeClient
+from engine.simulator.settings import CONTROL_SOCKET
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"
@@ -120,12 +122,7 @@ class Shipped:
 
     def control(self, **request: Any) -> dict[str, Any]:
         """One request over the control socket of the simulated machines; fails when it is refused."""
-        with socket.socket(socket.AF_UNIX) as end:
-            end.settimeout(10)
-            end.connect(str(self.folder / "machines" / "control.sock"))
-            end.sendall((json.dumps(request) + "\n").encode())
-            with end.makefile() as answers:
-                reply: dict[str, Any] = json.loads(answers.readline())
+        reply = control.order(self.folder / "machines" / CONTROL_SOCKET, request, timeout_s=10)
         assert reply["ok"], reply
         return reply
 

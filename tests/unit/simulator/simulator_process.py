@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,9 @@ from typing import Any
 import yaml
 from simulator_client import Client
 
+from engine.base import control
 from engine.machineconfig.certificates import Pair, issue
+from engine.simulator.settings import CONTROL_SOCKET
 
 DATA = Path(__file__).parent / "data"
 _RANDOM = random.Random(os.getpid())
@@ -106,12 +107,7 @@ class Simulation:
 
     def control(self, **request: Any) -> dict[str, Any]:
         """One request over the control socket."""
-        with socket.socket(socket.AF_UNIX) as end:
-            end.connect(str(self.folder / "control.sock"))
-            end.sendall((json.dumps(request) + "\n").encode())
-            with end.makefile() as answers:
-                reply: dict[str, Any] = json.loads(answers.readline())
-        return reply
+        return control.order(self.folder / CONTROL_SOCKET, request)
 
     def machine(self, address: str) -> dict[str, Any]:
         return next(entry for entry in self.control(op="list")["machines"] if entry["address"] == address)

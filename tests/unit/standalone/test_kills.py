@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import time
 
 import pytest
 import requests
+
+from engine.base import control
 
 MOMENTS = ("before", "after", "replied")
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -24,12 +25,7 @@ def served(start, tmp_path, client_of):
     start(control=place)
 
     def order(**request):
-        with socket.socket(socket.AF_UNIX) as end:
-            end.settimeout(10)
-            end.connect(str(place))
-            end.sendall((json.dumps(request) + "\n").encode())
-            with end.makefile() as answers:
-                return json.loads(answers.readline())
+        return control.order(place, request, timeout_s=10)
 
     client = client_of(tmp_path / "api")
     client.order, client.place = order, place
