@@ -84,11 +84,10 @@ def test_preserved_machines_run_on_are_taken_over_as_they_are_and_are_wiped_work
     assert (cluster.calls(APPLY), cluster.calls(BOOTSTRAP)) == before
     assert {at: machine["boot_id"] for at, machine in cluster.run.machines().items()} == boots
     assert all(cluster.run.machines()[address]["ready"] for address in (NODE, WORKER))
-    # The control plane is deleted first; it waits for its workers, if they are deleted as well when it is looked at.
-    cluster.annotate("TalosControlPlane", "taken", MODE, "Disable")
+    # The wrong order, as in a file with the control plane in front: it waits a moment for the deletion of its workers.
     cluster.delete("TalosControlPlane", "taken")
+    cluster.says("TalosControlPlane", "taken", "Deleting", "Deleting", deadline_s=2)
     cluster.delete("TalosWorker", "taken-pool")
-    cluster.annotate("TalosControlPlane", "taken", MODE, None)
     cluster.gone("TalosControlPlane", "taken")
     assert cluster.find("TalosWorker", "taken-pool") is None
     assert cluster.calls(RESET) == [WORKER, NODE]

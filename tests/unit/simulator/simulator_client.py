@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 
 from engine.machineconfig.certificates import Pair, relabel
 from engine.protocol import message_class, methods, to_message, to_value
 
+T = TypeVar("T")
 _TCP_CLOSE = 7
+_LOST = ("Listen", "Drop", "Overflow", "Memory", "Pressure", "Timeouts", "SynRetrans", "Challenge")
 
 
 class Client:
@@ -39,11 +43,14 @@ class Client:
         try:
             raw.connect((address, port))
             self.tls = context.wrap_socket(raw, server_hostname=address)
-        except OSError:
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                error.add_note(_network(address, raw))
             raw.close()
             self._folder.cleanup()
             raise
-        self.tls.settimeout(None)
+        self.tls.setblocking(False)
+        self._turn = threading.Lock()
         self.reset = False
         self.certificate = self.tls.getpeercert(binary_form=True) or b""
         self._path = path = str(Path(self._folder.name, "s"))
@@ -120,11 +127,32 @@ class Client:
     def _serve(self, listener: socket.socket) -> None:
         local, _ = listener.accept()
         listener.close()
-        upward = threading.Thread(target=_copy, args=(local, self.tls), daemon=True)
+        upward = threading.Thread(target=_copy, args=(local.recv, self._send, (local, self.tls)), daemon=True)
         upward.start()
-        _copy(self.tls, local, self._note_the_end)
+        _copy(self._receive, local.sendall, (self.tls, local), self._note_the_end)
         upward.join()
         local.close()
+
+    def _receive(self, size: int) -> bytes:
+        return self._in_turn(partial(self.tls.recv, size))
+
+    def _send(self, data: bytes) -> None:
+        while data:
+            data = data[self._in_turn(partial(self.tls.send, data)) :]
+
+    def _in_turn(self, act: Callable[[], T]) -> T:
+        # OpenSSL lets one thread at a time at a connection, and Python before 3.13 does not see to it.
+        while True:
+            with self._turn:
+                try:
+                    return act()
+                except ssl.SSLWantReadError:
+                    wanted = select.POLLIN
+                except ssl.SSLWantWriteError:
+                    wanted = select.POLLOUT
+            ready = select.poll()
+            ready.register(self.tls, wanted)
+            ready.poll()
 
 
 def _pairs(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,13 +163,38 @@ def _pairs(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _copy(source: socket.socket, target: socket.socket, ended: Callable[[], None] = lambda: None) -> None:
+def _copy(
+    receive: Callable[[int], bytes],
+    send: Callable[[bytes], object],
+    ends: tuple[socket.socket, socket.socket],
+    ended: Callable[[], None] = lambda: None,
+) -> None:
     try:
-        while data := source.recv(65536):
-            target.sendall(data)
+        while data := receive(65536):
+            send(data)
     except (OSError, ValueError):
         pass
     ended()
-    for end in (source, target):
+    for end in ends:
         with suppress(OSError):
             socket.socket.shutdown(end, socket.SHUT_RDWR)
+
+
+def _network(address: str, end: socket.socket) -> str:
+    """What the kernel knows of the connections to this address, and of what it has lost: for who reads of a timeout."""
+    number = socket.inet_aton(address)[::-1].hex().upper()
+    connections = [line for line in Path("/proc/net/tcp").read_text().splitlines() if number in line]
+    rows = [line.split() for line in Path("/proc/net/netstat").read_text().splitlines()]
+    counted = {
+        name: count
+        for names, counts in zip(rows[::2], rows[1::2], strict=True)
+        for name, count in zip(names, counts, strict=True)
+    }
+    lost = [
+        f"{name}={count}"
+        for name, count in counted.items()
+        if count != "0" and any(word in name for word in _LOST)
+    ]
+    return "\n".join(
+        [f"local end {end.getsockname()}; /proc/net/tcp:", *connections, "lost: " + " ".join(lost)]
+    )
