@@ -297,7 +297,10 @@ class TalosClient:
         return self._connections
 
     async def _make(self) -> None:
-        self._connections = Connections(self._capacity)
+        self._connections = Connections(self._capacity, self._is_watched)
+
+    def _is_watched(self, address: Address) -> bool:
+        return self._watches is not None and self._watches.is_watched(address)
 
     async def _make_watches(self) -> Watches:
         # Whoever takes no stream need not pay for the tables of header compression.

@@ -85,9 +85,10 @@ class Connections:
     """At most `capacity` connections that nobody uses, few of them idle for long, and as many as are in use.
 
     With fewer than there are machines on their way, nearly every call would dial: four times its cost.
+    `is_watched` tells whether a machine is asked over another connection anyway: then one here goes sooner.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, is_watched: Callable[[Address], bool]) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[ConnectionKey, Connection] = OrderedDict()
         self._dialling: dict[ConnectionKey, asyncio.Task[Connection]] = {}
@@ -96,8 +97,7 @@ class Connections:
         self._ending: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.losses = Losses()
-        self.is_watched: Callable[[Address], bool] = lambda _address: False
-        """Whether a machine is asked over another connection anyway; whoever keeps that one says so."""
+        self._is_watched = is_watched
         self._sweeping = self._loop.call_later(BRIEFLY_IDLE_S / 4, self._sweep)
 
     @asynccontextmanager
@@ -274,7 +274,7 @@ class Connections:
         now = self._loop.time()
         beyond = len(self._kept) - LASTING
         for number, (key, connection) in enumerate(list(self._kept.items())):
-            briefly = number < beyond or self.is_watched(key[0])
+            briefly = number < beyond or self._is_watched(key[0])
             longest_s = BRIEFLY_IDLE_S if briefly else IDLE_S
             if connection.users == 0 and connection.used_at < now - longest_s:
                 self._end_later(self._kept.pop(key))

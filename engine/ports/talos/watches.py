@@ -48,7 +48,6 @@ class Watches:
         self._at: dict[Address, _Kept] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._free_at = 0.0
-        connections.is_watched = self._is_watched
 
     def tell(self, told: Told) -> None:
         """Have somebody told, before anything is wanted."""
@@ -74,7 +73,8 @@ class Watches:
             return None
         return kept.connection if kept.connection is not None and kept.connection.takes_calls else None
 
-    def _is_watched(self, address: Address) -> bool:
+    def is_watched(self, address: Address) -> bool:
+        """Whether a machine's changes are being told at the moment; on the loop."""
         kept = self._at.get(address)
         return kept is not None and kept.is_open
 
