@@ -21,7 +21,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 ##### Set-up
 
@@ -64,6 +64,14 @@ test-slow: setup ## Whole bring-ups, faults, the built wheel, Talos's own Go cli
 .PHONY: test-image
 test-image: setup ## Build the container image twice, and run it as the manifests say; needs podman or docker, and debootstrap
 	$(PYTEST) -q tests/image
+
+.PHONY: test-kube
+test-kube: setup kube-programs ## The deployed engine on a real kube-apiserver; needs Go
+	$(PARALLEL) 1 $(PYTEST) -q -m kube
+
+.PHONY: kube-programs
+kube-programs: setup ## Build a real etcd and kube-apiserver, once: a quarter of an hour
+	$(BIN)/python -m tests.kube.programs
 
 .PHONY: test-observability
 test-observability: setup prometheus ## Alerts and dashboards on a real Prometheus
