@@ -65,9 +65,12 @@ def check_envelope(served: Served, value: Any, namespace: str, name: str) -> dic
         raise bad_request(
             f"the API version in the data ({have}) does not match the expected API version ({served.api_version})"
         )
-    if value.setdefault("kind", served.kind) != served.kind:
-        raise bad_request(f"{value['kind']} in the data does not match the expected kind {served.kind}")
     metadata = value["metadata"]
+    if (kind := value.setdefault("kind", served.kind)) != served.kind:
+        if not served.custom:
+            raise bad_request(f"{kind} in the data does not match the expected kind {served.kind}")
+        cause = Cause(failures.INVALID, "kind", f'Invalid value: "{kind}": must be {served.kind}')
+        raise invalid(served.group, str(kind), str(metadata.get("name", "")), [cause])
     if namespace and metadata.setdefault("namespace", namespace) not in (namespace, ""):
         raise bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"

@@ -164,7 +164,23 @@ def problems(definition: Mapping[str, Any]) -> list[Cause]:
             found.append(Cause(failures.REQUIRED, path, "Required value: schemas are required"))
         else:
             found += _shape_problems(schema, path) or _rule_problems(schema, path)
+            found += _metadata_problems(schema, path)
     return found
+
+
+def _metadata_problems(schema: Any, path: str) -> list[Cause]:
+    """A kind may say more of `metadata` than that it has a name nowhere, not even in a description."""
+    said = (schema.get("properties") or {}).get("metadata") if isinstance(schema, dict) else None
+    if not isinstance(said, dict):
+        return []
+    names = said.get("properties") or {}
+    if said.keys() <= {"type", "properties", "x-kubernetes-validations"} and names.keys() <= {
+        "name",
+        "generateName",
+    }:
+        return []
+    text = "Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified"
+    return [Cause(failures.FORBIDDEN, f"{path}.properties[metadata]", text)]
 
 
 def _shape_problems(schema: Any, path: str) -> list[Cause]:

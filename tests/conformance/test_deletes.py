@@ -26,7 +26,7 @@ def test_a_finalizer_holds_an_object_until_it_is_taken_away(client, space, widge
     added = client.merge(
         f"{space}/a", {"metadata": {"finalizers": ["example.test/hold", "example.test/new"]}}
     )
-    assert added.causes == [("FieldValueForbidden", "metadata.finalizers")]
+    assert set(added.causes) == {("FieldValueForbidden", "metadata.finalizers")}
     assert client.merge(f"{space}/a", {"metadata": {"finalizers": None}}).code == 200
     assert client.get(f"{space}/a").code == 404
 

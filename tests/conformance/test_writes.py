@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_a_created_object_has_identity_defaults_and_generation_one(client, space, widget):
     made = client.post(space, widget("a"))
@@ -183,4 +185,40 @@ def test_secrets_take_plain_strings_and_keep_them_encoded(client, space):
 def test_unreadable_bodies_are_bad_requests(client, space):
     answer = client.session.post(client.base + space, data=b"{", headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
-    assert client.post(space, {"kind": "Gadget", "apiVersion": "example.test/v1"}).code == 400
+    config = space.replace("/apis/example.test/v1", "/api/v1").replace("widgets", "configmaps")
+    assert client.post(config, {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a"}}).code == 400
+
+
+def test_a_custom_object_of_another_kind_is_invalid(client, space):
+    answer = client.post(
+        space, {"kind": "Gadget", "apiVersion": "example.test/v1", "metadata": {"name": "a"}}
+    )
+    assert (answer.code, answer.causes) == (422, [("FieldValueInvalid", "kind")])
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"type": "object", "description": "Standard object metadata."}, 422),
+        ({"type": "object", "properties": {"labels": {"type": "object"}}}, 422),
+        ({"type": "object", "required": ["name"]}, 422),
+        ({"type": "object", "properties": {"name": {"type": "string", "maxLength": 5}}}, 201),
+        ({"type": "object"}, 201),
+    ],
+)
+def test_a_definition_says_nothing_of_metadata_but_its_names(client, said, code):
+    schema = {"type": "object", "properties": {"metadata": said}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "Thing", "plural": "things"}
+    spec = {"group": "said.test", "scope": "Namespaced", "names": names, "versions": [version]}
+    document = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.said.test"},
+        "spec": spec,
+    }
+    where = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All"
+    answer = client.post(where, document)
+    assert answer.code == code, answer.body
+    if code == 422:
+        assert [reason for reason, _ in answer.causes] == ["FieldValueForbidden"]

@@ -7,6 +7,7 @@ engine there.
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import ssl
@@ -141,7 +142,10 @@ class ControlPlane:
 
     def access(self, token: str, namespace: str = "default") -> dict[str, Any]:
         """A kubeconfig for whom a token stands for."""
-        cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self.authority)}
+        cluster = {
+            "server": f"https://127.0.0.1:{self.port}",
+            "certificate-authority-data": base64.b64encode(self.authority.read_bytes()).decode(),
+        }
         return {
             "apiVersion": "v1",
             "kind": "Config",
