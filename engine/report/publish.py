@@ -112,10 +112,11 @@ def _step(rule: Rule, step_id: str) -> Step | None:
 
 
 def _asked_for(rule: Rule, condition: Condition, before: Mapping[str, str]) -> str | None:
-    """Whether the rule wants an event of this condition's turn to False, and of which type."""
+    """Whether the rule wants an event of this condition's turn for the worse, and of which type."""
     declared = next((item for item in rule.conditions if item.type == condition.type), None)
     if declared is None or declared.event is None:
         return None
-    if condition.status != "False" or before.get(condition.type) == "False":
+    worse = "False" if declared.is_ is None else "True"  # what `is` names is what there is to tell
+    if condition.status != worse or before.get(condition.type) == worse:
         return None
     return "Warning" if declared.event == "warning" else "Normal"

@@ -104,6 +104,7 @@ class Deployed(Shipped):
         assert program is not None, "no kubectl"
         self.kubectl = Kubectl(program, plane.kubeconfig, folder)
         self.engines: list[Engine] = []
+        self.backups = folder / "backups"
 
     def install(self) -> str:
         """Apply what is shipped; what kubectl warned of."""
@@ -133,7 +134,8 @@ class Deployed(Shipped):
         kubeconfig.write_text(json.dumps(self.plane.access(self.token(), NAMESPACE)))
         engine = Engine(kubeconfig, self.folder / f"engine-{number}.log")
         self.engines.append(engine)
-        engine.start(self.arguments())
+        self.backups.mkdir(exist_ok=True)
+        engine.start([*self.arguments(), f"--backup-directory={self.backups}"])
         return engine
 
     def holder(self) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.kube.deployed import ACCOUNT, NAMESPACE, Deployed, deployed
 from tests.sim.cluster import APPLY, BOOTSTRAP, NAME, RESET, Cluster, addresses, patched, quickstart
-from tests.sim.shipped import QUICKSTART, ROOT, until
+from tests.sim.shipped import API, QUICKSTART, ROOT, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.kube, pytest.mark.timeout(300)]
 
@@ -132,6 +132,32 @@ def test_metrics_are_for_those_whom_kubernetes_lets_read_them(world: World) -> N
     assert leader.scrape(deployed.token("stranger"))[0] == 403
     assert leader.scrape("no token")[0] == 401
     assert leader.scrape("")[0] == 401
+
+
+def test_backups_are_made_by_a_schedule_and_go_with_it(world: World) -> None:
+    deployed, _ = world
+    template = {"talosControlPlaneRef": {"name": NAME}, "backupStorage": {"directory": {}}}
+    document = {
+        "apiVersion": API,
+        "kind": "TalosEtcdBackupSchedule",
+        "metadata": {"name": "often", "namespace": "default"},
+        "spec": {"schedule": "@every 2s", "retention": 2, "backupTemplate": {"spec": template}},
+    }
+    deployed.kubectl("apply", "--validate=strict", "-f", "-", given=json.dumps(document))
+
+    def slots() -> set[str]:
+        found = json.loads(deployed.kubectl("get", "talosetcdbackups", "-o", "json"))["items"]
+        return {each["metadata"]["name"] for each in found if each.get("status", {}).get("filename")}
+
+    first = until("two were made", lambda: len(found := slots()) >= 2 and found)
+    until("both made room for newer ones", lambda: len(found := slots()) >= 2 and not found & first)
+    files = [path for path in deployed.backups.rglob("*.db") if path.is_file()]
+    assert 2 <= len(files) <= 4, "retention, and those on their way"
+    shown = deployed.kubectl("get", "talosetcdbackupschedules")
+    assert re.search(r"@every 2s +\S+ +20\d\d-\d\d-\d\dT\S+Z +false", shown), shown
+    deployed.kubectl("delete", "talosetcdbackupschedule", "often", "--cascade=foreground", "--timeout=60s")
+    until("all are gone", lambda: deployed.kubectl("get", "talosetcdbackups", "-o", "name") == "")
+    assert [path for path in deployed.backups.rglob("*") if path.is_file()] == []
 
 
 def test_the_second_engine_takes_over_from_a_killed_one_and_nothing_is_done_again(world: World) -> None:

@@ -110,6 +110,8 @@ def test_a_snapshot_that_is_cut_or_damaged_is_never_published_and_is_tried_again
     cluster.apply(manifest("TalosEtcdBackup", f"bad-{how}", BACKUP))
     failed = cluster.says("TalosEtcdBackup", f"bad-{how}", "Failed", "BackupFailed")
     assert failed["status"] == "True"
+    told = [item for item in cluster.events() if item["regarding"]["name"] == f"bad-{how}"]
+    assert [(item["type"], item["reason"]) for item in told] == [("Warning", "BackupFailed")]
     assert files(backups, "*.db") == set()
     cluster.ready("TalosEtcdBackup", f"bad-{how}", deadline_s=60)
     until(
