@@ -126,8 +126,8 @@ class Deployed(Shipped):
         """A new token of a ServiceAccount, as the kubelet asks for one."""
         return self.kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
 
-    def engine(self) -> Engine:
-        """One more process."""
+    def engine(self, *further: str) -> Engine:
+        """One more process; with `further` arguments."""
         number = len(self.engines)
         kubeconfig = self.folder / f"engine-{number}.kubeconfig"
         kubeconfig.touch(mode=0o600)
@@ -135,7 +135,7 @@ class Deployed(Shipped):
         engine = Engine(kubeconfig, self.folder / f"engine-{number}.log")
         self.engines.append(engine)
         self.backups.mkdir(exist_ok=True)
-        engine.start([*self.arguments(), f"--backup-directory={self.backups}"])
+        engine.start([*self.arguments(), f"--backup-directory={self.backups}", *further])
         return engine
 
     def holder(self) -> str:
