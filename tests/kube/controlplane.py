@@ -37,7 +37,7 @@ class ControlPlane:
     """All three. `kubeconfig` is that of an administrator, once `start` has ended."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
-        self._programs = programs
+        self.programs = programs
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._etcd, self._peers, self.port = free_port(), free_port(), free_port()
@@ -116,7 +116,7 @@ class ControlPlane:
         return (self._folder / f"{name}.log").read_text(errors="replace")[-4000:]
 
     def _run(self, name: str, *arguments: str) -> None:
-        command = ["setpriv", "--pdeathsig", "KILL", str(self._programs / name), *arguments]
+        command = ["setpriv", "--pdeathsig", "KILL", str(self.programs / name), *arguments]
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._running[name] = process

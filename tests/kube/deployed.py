@@ -23,7 +23,7 @@ from engine.base.errors import Missing
 from engine.base.kinds import Key
 from engine.base.yamltext import load_documents
 from engine.ports.kube.lease import LEASE, record_of
-from tests.conformance.kubectl import Kubectl, find
+from tests.conformance.kubectl import Kubectl
 from tests.kube.controlplane import ControlPlane
 from tests.sim.cluster import Cluster
 from tests.sim.shipped import ROOT, Shipped, free_port, until
@@ -100,9 +100,7 @@ class Deployed(Shipped):
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
         super().__init__(folder)
         self.plane = plane
-        program = find()
-        assert program is not None, "no kubectl"
-        self.kubectl = Kubectl(program, plane.kubeconfig, folder)
+        self.kubectl = Kubectl(plane.programs / "kubectl", plane.kubeconfig, folder)
         self.engines: list[Engine] = []
         self.backups = folder / "backups"
 

@@ -1,4 +1,4 @@
-"""Builds a real etcd, kube-apiserver and kube-controller-manager of their Go modules, once for each version.
+"""Builds a real etcd, kube-apiserver, kube-controller-manager and kubectl of their Go modules, once for each version.
 
 `python -m tests.kube.programs` builds, which takes a quarter of an hour the first time and seconds later; tests only
 look. What was built lies outside the clone, under a name that says of what: go.mod, go.sum, flags and Go's version.
@@ -21,6 +21,7 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 _ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
 

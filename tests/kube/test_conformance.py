@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.kubectl import Kubectl, find
+from tests.conformance.kubectl import Kubectl
 from tests.kube.controlplane import ControlPlane
 from tests.sim.shipped import ROOT
 
@@ -24,14 +24,14 @@ def test_the_conformance_suite_of_the_embedded_api_passes_on_a_real_one(
     plane = ControlPlane(programs, tmp_path / "kube")
     try:
         plane.start()
-        program = find()
-        assert program is not None, "no kubectl"
         # Kinds before controllers: the garbage collector looks for new ones every half minute only.
-        Kubectl(program, plane.kubeconfig, tmp_path)("apply", "-f", str(SUITE / "widgets.yaml"))
+        kubectl = Kubectl(programs / "kubectl", plane.kubeconfig, tmp_path)
+        kubectl("apply", "-f", str(SUITE / "widgets.yaml"))
         plane.start_controllers()
+        path = f"{programs}:{os.environ['PATH']}"
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(SUITE)],
-            env={**os.environ, "CONFORMANCE_KUBECONFIG": str(plane.kubeconfig)},
+            env={**os.environ, "CONFORMANCE_KUBECONFIG": str(plane.kubeconfig), "PATH": path},
             cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-6000:]
