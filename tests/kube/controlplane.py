@@ -65,20 +65,17 @@ class ControlPlane:
         self._run(
             "kube-apiserver",
             *("--etcd-servers", f"http://127.0.0.1:{self._etcd}", "--cert-dir", str(self.authority.parent)),
-            *(
-                "--bind-address",
-                "127.0.0.1",
-                "--advertise-address",
-                "127.0.0.1",
-                "--secure-port",
-                str(self.port),
-            ),
+            *("--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1"),
+            *("--secure-port", str(self.port)),
             *("--endpoint-reconciler-type", "none", "--authorization-mode", "RBAC"),
             *("--token-auth-file", str(self._folder / "tokens"), "--service-account-issuer", issuer),
             *("--service-account-key-file", key, "--service-account-signing-key-file", key),
             *("--service-cluster-ip-range", "10.0.0.0/24", "--allow-privileged"),
         )
-        until("the API server is ready", lambda: self.ask("/readyz") == b"ok", deadline_s=60)
+        try:
+            until("the API server is ready", lambda: self.ask("/readyz") == b"ok", deadline_s=60)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._told('kube-apiserver')}") from None
         self._write_kubeconfig()
 
     def start_controllers(self) -> None:
@@ -111,7 +108,7 @@ class ControlPlane:
                 return bytes(answer.read())
         return b""
 
-    def told(self, name: str) -> str:
+    def _told(self, name: str) -> str:
         """The end of what one of them has printed."""
         return (self._folder / f"{name}.log").read_text(errors="replace")[-4000:]
 
