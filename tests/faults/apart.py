@@ -29,12 +29,10 @@ class Apart(Shipped):
         """All three. `way` makes the kubeconfig that the engine uses out of that of the API."""
         with ExitStack() as stack:
             self._run(stack, "engine.standalone", str(self.folder))
-            machines = self.folder / "machines"
-            places = ("--directory", str(machines), "--calls", str(self.folder / "calls.jsonl"))
-            self._run(stack, "engine", "simulate", "--machines", "4", "--speed", str(_SPEED), *places)
+            machines = self._simulate(stack, 4, _SPEED)
             cluster = Cluster(self)
             stack.callback(self.close)
-            until("the machines are there", (machines / "ready.json").exists)
+            until("the machines are there", machines.exists)
             kubeconfig = stack.enter_context(way(self.folder / "kubeconfig"))
             nowhere = ("--metrics-bind-address", "0", "--health-probe-bind-address", "0")
             self._run(stack, "engine", "run", "--kubeconfig", str(kubeconfig), *nowhere)
@@ -44,6 +42,13 @@ class Apart(Shipped):
         """How often each machine carried out a call."""
         calls = self.calls()
         return Counter(call["machine"] for call in calls if (call["method"], call["code"]) == (method, "OK"))
+
+    def _simulate(self, stack: ExitStack, count: int, speed: int) -> Path:
+        """Start so many machines, from 127.0.1.1 on; they are there once the file is that is given."""
+        machines = self.folder / "machines"
+        places = ("--directory", str(machines), "--calls", str(self.folder / "calls.jsonl"))
+        self._run(stack, "engine", "simulate", "--machines", str(count), "--speed", str(speed), *places)
+        return machines / "ready.json"
 
     def _run(self, stack: ExitStack, *command: str) -> None:
         log = stack.enter_context(self.output.open("ab"))

@@ -194,12 +194,10 @@ class Replicas(Apart):
         """API, machines and engines."""
         with ExitStack() as stack:
             self._run(stack, "engine.standalone", str(self.folder))
-            machines = self.folder / "machines"
-            places = ("--directory", str(machines), "--calls", str(self.folder / "calls.jsonl"))
-            self._run(stack, "engine", "simulate", "--machines", "4", "--speed", str(_SPEED), *places)
+            machines = self._simulate(stack, 4, _SPEED)
             cluster = Cluster(self)
             stack.callback(self.close)
-            until("the machines are there", (machines / "ready.json").exists)
+            until("the machines are there", machines.exists)
             for number in range(self._count):
                 self.replicas.append(self._replica(number))
                 stack.callback(self._end, self.replicas[-1])

@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,7 +75,7 @@ class ControlPlane:
             until("the API server is ready", lambda: self.ask("/readyz") == b"ok", deadline_s=60)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self._told('kube-apiserver')}") from None
-        self._write_kubeconfig()
+        self.write_access(self.kubeconfig, _TOKEN)
 
     def start_controllers(self) -> None:
         """Start them once all kinds are there: the garbage collector looks for new ones every half minute only."""
@@ -133,17 +132,13 @@ class ControlPlane:
         (self._folder / "accounts.key").write_bytes(text)
         (self._folder / "tokens").write_text(f'{_TOKEN},administrator,administrator,"system:masters"\n')
 
-    def _write_kubeconfig(self) -> None:
-        self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(json.dumps(self.access(_TOKEN)))
-
-    def access(self, token: str, namespace: str = "default") -> dict[str, Any]:
-        """A kubeconfig for whom a token stands for."""
+    def write_access(self, kubeconfig: Path, token: str, namespace: str = "default") -> None:
+        """Write a kubeconfig for whom a token stands for."""
         cluster = {
             "server": f"https://127.0.0.1:{self.port}",
             "certificate-authority-data": base64.b64encode(self.authority.read_bytes()).decode(),
         }
-        return {
+        config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "it",
@@ -151,3 +146,5 @@ class ControlPlane:
             "users": [{"name": "it", "user": {"token": token}}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": namespace}}],
         }
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_text(json.dumps(config))

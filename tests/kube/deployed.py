@@ -24,9 +24,10 @@ from engine.base.kinds import Key
 from engine.base.yamltext import load_documents
 from engine.ports.kube.lease import LEASE, record_of
 from tests.conformance.kubectl import Kubectl
+from tests.faults.apart import Apart
 from tests.kube.controlplane import ControlPlane
 from tests.sim.cluster import Cluster
-from tests.sim.shipped import ROOT, Shipped, free_port, until
+from tests.sim.shipped import ROOT, free_port, until
 
 INSTALL = ROOT / "dist" / "install.yaml"
 NAMESPACE = "talos-operator-system"
@@ -94,7 +95,7 @@ class Engine:
             return False
 
 
-class Deployed(Shipped):
+class Deployed(Apart):
     """The world of one test module."""
 
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
@@ -120,16 +121,15 @@ class Deployed(Shipped):
         found: list[str] = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
         return found
 
-    def token(self, account: str = ACCOUNT, namespace: str = NAMESPACE) -> str:
+    def token(self, account: str = ACCOUNT) -> str:
         """A new token of a ServiceAccount, as the kubelet asks for one."""
-        return self.kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
+        return self.kubectl("create", "token", account, "-n", NAMESPACE, "--duration=1h").strip()
 
     def engine(self, *further: str) -> Engine:
         """One more process; with `further` arguments."""
         number = len(self.engines)
         kubeconfig = self.folder / f"engine-{number}.kubeconfig"
-        kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(json.dumps(self.plane.access(self.token(), NAMESPACE)))
+        self.plane.write_access(kubeconfig, self.token(), NAMESPACE)
         engine = Engine(kubeconfig, self.folder / f"engine-{number}.log")
         self.engines.append(engine)
         self.backups.mkdir(exist_ok=True)
@@ -165,39 +165,31 @@ class Deployed(Shipped):
         return "\n---\n".join(texts)
 
     @contextmanager
-    def machines_up(self, count: int) -> Iterator[None]:
-        """Simulated machines, from 127.0.1.1 on."""
-        machines = self.folder / "machines"
-        places = ("--directory", str(machines), "--calls", str(self.folder / "calls.jsonl"))
-        command = ["simulate", "--machines", str(count), "--speed", str(SPEED), *places]
-        with (self.folder / "machines.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "engine", *command],
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        try:
-            until("the machines are there", (machines / "ready.json").exists)
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
+    def running(self, machines: int) -> Iterator[Cluster]:
+        """So many machines; engines are the test's to start."""
+        with ExitStack() as stack:
+            there = self._simulate(stack, machines, SPEED)
+            stack.callback(self.close)
+            until("the machines are there", there.exists)
+            stack.callback(self._end_engines)
+            yield Cluster(self)
+
+    def _end_engines(self) -> None:
+        for engine in self.engines:
+            if engine.runs():
+                engine.end(signal.SIGKILL)
 
 
 @contextmanager
 def deployed(programs: Path, folder: Path, machines: int) -> Iterator[tuple[Deployed, Cluster]]:
-    """A control plane with what is shipped installed, and machines; engines are the test's to start."""
+    """A control plane with what is shipped installed, and machines."""
     plane = ControlPlane(programs, folder)
-    with ExitStack() as stack:
-        stack.callback(plane.stop)
+    try:
         plane.start()
         world = Deployed(plane, folder)
-        stack.callback(world.close)
         world.install()
         plane.start_controllers()
-        stack.enter_context(world.machines_up(machines))
-        try:
-            yield world, Cluster(world)
-        finally:
-            for engine in world.engines:
-                if engine.runs():
-                    engine.end(signal.SIGKILL)
+        with world.running(machines) as cluster:
+            yield world, cluster
+    finally:
+        plane.stop()
